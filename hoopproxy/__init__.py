@@ -1,0 +1,1 @@
+"""hoopproxy: a Layer-7 access gateway for data residency."""

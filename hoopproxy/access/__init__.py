@@ -1,0 +1,1 @@
+"""Policy: roles, grants and mask rules as frozen values."""

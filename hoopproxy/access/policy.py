@@ -1,0 +1,97 @@
+"""policy.toml as frozen values: which groups are which roles, which roles reach what, and what they don't see.
+
+Pure: `hoopproxy.config` parses the file into these, addons read them. Knows no identity provider and no catalog.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hoopproxy.model import Assurance, Grant, Identity, Mask, SubjectKind
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A name for what people do; a person has it by being in any of `groups` (as their identity provider says)."""
+
+    name: str
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRule:
+    """A standing grant. `zone` is where destination, gateway and storage must lie; clients in one of `client_zones`."""
+
+    name: str
+    roles: frozenset[str]
+    targets: frozenset[str]
+    accounts: frozenset[str]
+    zone: str
+    client_zones: tuple[str, ...]
+    assurance_min: Mapping[SubjectKind, Assurance]
+    duration_s_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """Who sees a column unmasked: somebody with one of `roles` who sits in one of `client_zones`."""
+
+    roles: frozenset[str]
+    client_zones: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRule:
+    """One protected column. `column` is `schema.table.column`; `databases` empty means every database of the target."""
+
+    target: str
+    databases: frozenset[str]
+    column: str
+    mask: Mask
+    reveal: tuple[Reveal, ...]
+
+    def applies(self, roles: frozenset[str], client_zones: frozenset[str]) -> bool:
+        """Whether somebody with these roles, sitting in these zones, gets the mask instead of the value."""
+        return not any(seen.roles & roles and seen.client_zones & client_zones for seen in self.reveal)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of policy.toml. `revision` is the file's SHA-256 in hex: evidence names it."""
+
+    revision: str
+    roles: tuple[Role, ...]
+    grants: tuple[GrantRule, ...]
+    masks: tuple[MaskRule, ...]
+
+    def roles_of(self, identity: Identity) -> frozenset[str]:
+        """The roles that an identity's groups give it."""
+        return frozenset(role.name for role in self.roles if role.groups & identity.groups)
+
+    def grants_for(self, roles: frozenset[str], target_name: str, at_s: float) -> tuple[Grant, ...]:
+        """The standing grants for these roles and this target, in the file's order."""
+        return tuple(
+            Grant(
+                grant_id=f"policy:{rule.name}",
+                roles=rule.roles & roles,
+                target_name=target_name,
+                accounts=rule.accounts,
+                zone=rule.zone,
+                client_zones=rule.client_zones,
+                assurance_min=rule.assurance_min,
+                not_after_s=at_s + rule.duration_s_max,
+            )
+            for rule in self.grants
+            if rule.roles & roles and target_name in rule.targets
+        )
+
+    def masks_for(
+        self, target_name: str, database: str, roles: frozenset[str], client_zones: frozenset[str]
+    ) -> tuple[MaskRule, ...]:
+        """The mask set of a session: the rules that hide something from it."""
+        return tuple(
+            rule
+            for rule in self.masks
+            if rule.target == target_name
+            and (not rule.databases or database in rule.databases)
+            and rule.applies(roles, client_zones)
+        )

@@ -1,0 +1,1 @@
+"""First-party addons, one per file, loaded by entry point like anybody else's."""

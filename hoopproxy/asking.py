@@ -1,0 +1,70 @@
+"""One question to one addon, under a time limit and with its answer's type checked.
+
+The only place where addons are called for a decision, so that every failure of theirs ends the same way. Knows neither
+roles nor protocols; time comes from the scheduler.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hoopproxy.errors import AddonFailure, SessionError
+from hoopproxy.interfaces import IScheduler
+
+
+class Asking:
+    """Asks addons. `limit_s` is `limits.decision_s_max`."""
+
+    def __init__(self, scheduler: IScheduler, limit_s: float) -> None:
+        self._scheduler = scheduler
+        self._limit_s = limit_s
+
+    async def __call__[T](
+        self, addon: Any, call: str, work: Callable[[], Awaitable[Any]], wanted: Callable[[Any], T]
+    ) -> T:
+        """The addon's answer to `work()`, which is one of its methods with the arguments bound.
+
+        `wanted` returns the answer when it is of the right type and raises TypeError otherwise.
+
+        @raise AddonFailure: it raised, took longer than the limit, or answered the wrong type.
+        @raise SessionError: it said no in the way that the contract allows.
+        """
+        name = str(getattr(addon, "name", type(addon).__name__))
+        try:
+            return wanted(await self._scheduler.within(self._limit_s, work()))
+        except SessionError:
+            raise
+        except TimeoutError as why:
+            raise AddonFailure(name, call, f"no answer within {self._limit_s:g} s (limits.decision_s_max)") from why
+        except Exception as why:
+            raise AddonFailure(name, call, f"{type(why).__name__}: {why}") from why
+
+
+def a[T](kind: type[T]) -> Callable[[Any], T]:
+    """Wants an instance of `kind`."""
+
+    def wanted(answer: Any) -> T:
+        if not isinstance(answer, kind):
+            raise TypeError(f"it answered {type(answer).__name__}, wanted is {kind.__name__}")
+        return answer
+
+    return wanted
+
+
+def maybe[T](kind: type[T]) -> Callable[[Any], T | None]:
+    """Wants an instance of `kind` or None."""
+    exactly = a(kind)
+    return lambda answer: None if answer is None else exactly(answer)
+
+
+def every[T](container: type[tuple[Any, ...]] | type[frozenset[Any]], kind: type[T]) -> Callable[[Any], Any]:
+    """Wants a tuple or frozenset of `kind` alone."""
+
+    def wanted(answer: Any) -> Any:
+        if not isinstance(answer, container):
+            raise TypeError(f"it answered {type(answer).__name__}, wanted is {container.__name__}")
+        for item in answer:
+            if not isinstance(item, kind):
+                raise TypeError(f"it answered a {container.__name__} that holds {type(item).__name__}")
+        return answer
+
+    return wanted

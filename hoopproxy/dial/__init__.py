@@ -1,0 +1,1 @@
+"""The way to targets: judged literals, handshakes, logins. Never sees the client."""

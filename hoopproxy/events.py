@@ -1,0 +1,231 @@
+"""What crosses the relay: a machine's steps and questions, the answers to them, and what recorders are shown.
+
+Knows no protocol: `wire/` machines speak these, `relay/` answers them, addons judge and record them. Every event is
+frozen; raw bytes in it are already masked where the client would see a mask.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from hoopproxy.model import Side
+
+
+class Format(Enum):
+    """How a cell is written on the wire."""
+
+    TEXT = "text"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a result.
+
+    `path` is `schema.table.column` when the cell comes straight from a relation whose name the gateway knows, else "".
+    `table_oid` and `column_number` are 0 for expressions (PostgreSQL protocol, RowDescription). `type_modifier` is -1
+    where the type has none.
+    """
+
+    name: str
+    path: str
+    table_oid: int
+    column_number: int
+    type_oid: int
+    type_modifier: int
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The columns of one result, in order. Equal shapes share one plan; there is no "last" shape."""
+
+    fields: tuple[Field, ...]
+
+
+class Action(Enum):
+    """What a client asks a target to do with a statement."""
+
+    QUERY = "query"
+    PREPARE = "prepare"
+    EXECUTE = "execute"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One bind value as sent; None is NULL."""
+
+    value: bytes | None = field(repr=False)
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A question of the machine: may this go to the target? `number` counts statements of one connection from 1.
+
+    For EXECUTE `text` is the text of the prepared statement and `parameters` are its bind values. `outline` is the text
+    without its literals, fit for people who review but may not see data; "" when it could not be made. `secret` marks
+    a text that carries a credential (`ALTER ROLE … PASSWORD`): nobody keeps more of it than the outline.
+    """
+
+    number: int
+    action: Action
+    text: str
+    outline: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    secret: bool = False
+
+
+type Ask = Statement | Shape
+
+
+# Answers to asks ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send it; `text` replaces the statement's text (equal to it when nothing was rewritten)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Answer the client in the target's place with `sentence`; the session goes on."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Leave the cell as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """Replace the cell by NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Replace a non-NULL cell by these bytes (already in the column's format); NULL stays NULL."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepEnds:
+    """Replace each UTF-8 character between the first and last ones by `*`; not longer than both together: all `*`."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Replace a non-NULL cell by what `function` returns for its bytes (None: NULL). `addon` is blamed for a raise."""
+
+    function: Callable[[bytes], bytes | None]
+    addon: str
+
+
+type Operation = Keep | Null | Constant | KeepEnds | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One operation per field of `shape`: what the row kernel executes. `refusal` set means: no row may pass."""
+
+    shape: Shape
+    operations: tuple[Operation, ...]
+    refusal: str = ""
+
+    @property
+    def masks(self) -> bool:
+        """Whether any cell is changed at all."""
+        return any(not isinstance(operation, Keep) for operation in self.operations)
+
+
+type Reply = Forward | Reject | Plan
+
+
+# What recorders are shown -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The statement as it goes upstream."""
+
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A statement that never went upstream, and why."""
+
+    statement: Statement
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A result begins."""
+
+    statement_number: int
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """`row_count` rows of a result. `raw` holds the first of them as the client sees them, complete messages, up to
+    the recording's `rows_max` of this result; "" once that is reached."""
+
+    statement_number: int
+    raw: bytes = field(repr=False)
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A statement ended well: the target's tag (`SELECT 3`) and the rows that the client was shown."""
+
+    statement_number: int
+    tag: str
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Faulted:
+    """The target answered with an error: its code (SQLSTATE) and its text as the client sees it."""
+
+    statement_number: int
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Bulk bytes of a COPY that went by, by side of origin."""
+
+    statement_number: int
+    side: Side
+    bytes_count: int
+
+
+type Record = Asked | Rejected | Columns | Rows | Completed | Faulted | Copied
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one `feed` or `resume` of a machine wants done, in this order: record, write both sides, then ask.
+
+    After a step with an `ask` the machine keeps what else that side sent until `resume(side, reply)`. `pause` names the
+    sides that must not be read until a later step no longer names them. `ended` means: close both sides after writing.
+    """
+
+    to_client: bytes = b""
+    to_server: bytes = b""
+    records: tuple[Record, ...] = ()
+    ask: Ask | None = None
+    pause: frozenset[Side] = frozenset()
+    ended: bool = False

@@ -1,0 +1,476 @@
+"""The frozen values that a session is made of: who arrives, who they are, where they may go, and the two tokens.
+
+Knows no protocol, no addon and no clock. Times are POSIX seconds in UTC (`_at_s`) unless the name ends `_s_max`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+from typing import NoReturn
+
+type IPAddress = IPv4Address | IPv6Address
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Side(Enum):
+    """The two ends of a session, as seen from the gateway."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    @property
+    def other(self) -> "Side":
+        """The end opposite."""
+        return Side.SERVER if self is Side.CLIENT else Side.CLIENT
+
+
+class Secret:
+    """A text that must not be shown: no repr, no pickling, no equality that a log could call."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text. Calls of this are the list of places that a reviewer reads."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never serialised")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A literal address and a port: what a socket is connected to, never a name."""
+
+    address: IPAddress
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return f"{host}:{self.port}"
+
+
+class Plaintext(Enum):
+    """Where a listener talks to a client without TLS."""
+
+    NEVER = "never"
+    LOOPBACK = "loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One `[[listen]]` table: where to listen and as whom. `addresses` are literals, IPv4 and IPv6."""
+
+    name: str
+    protocol: str
+    addresses: tuple[IPAddress, ...]
+    port: int
+    certificate_file: str
+    key_file: str
+    plaintext: Plaintext = Plaintext.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A connection before anything it says is believed."""
+
+    connection_id: str
+    listener: str
+    protocol: str
+    client: Endpoint
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a client said in its handshake: whom it claims to be and where it wants to go.
+
+    `account` is the target account asked for, `database` the part behind `target/`; both may be "" (the target's
+    default). `parameters` are the protocol's session settings, already cut down to what the gateway passes on.
+    """
+
+    target_name: str
+    account: str
+    database: str
+    secret: Secret
+    parameters: Mapping[str, str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified person or service. (`issuer`, `subject`) is the stable key; `name` is for people's eyes."""
+
+    issuer: str
+    subject: str
+    name: str
+    groups: frozenset[str]
+    expires_at_s: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How a target proves itself. `server_name` is the configured identity, never the literal or a client's word.
+
+    `ca_file` None with `pins` set trusts the pinned keys alone. A pin is `sha256:` and the hex digest of the key's DER
+    SubjectPublicKeyInfo (RFC 7469 §2.4).
+    """
+
+    server_name: str
+    ca_file: str | None
+    pins: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One endpoint in one zone, as its data steward declared it. `accounts` maps account name to credential name."""
+
+    name: str
+    protocol: str
+    host: str
+    port: int
+    zone: str
+    country: str
+    tls: UpstreamTls
+    accounts: Mapping[str, str]
+    databases: tuple[str, ...] = ()
+    allow_loopback: bool = False
+    classes: frozenset[str] = frozenset()
+
+
+class Assurance(IntEnum):
+    """How well a place is known; evidence of a higher class outweighs any number of lower ones."""
+
+    NONE = 0
+    DECLARED = 1
+    CORROBORATED = 2
+    ATTESTED = 3
+    MEASURED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right in force: these roles reach these accounts of a target until `not_after_s`.
+
+    `zone` is where destination, gateway and recording storage must lie; the client must lie in one of `client_zones`.
+    `assurance_min` says how well each place must be known; a place that it does not name must be DECLARED.
+    """
+
+    grant_id: str
+    roles: frozenset[str]
+    target_name: str
+    accounts: frozenset[str]
+    zone: str
+    client_zones: tuple[str, ...]
+    assurance_min: Mapping["SubjectKind", Assurance]
+    not_after_s: float
+
+
+class SubjectKind(Enum):
+    """The four places that must lie in a zone before the first byte goes upstream."""
+
+    DESTINATION = "destination"
+    CLIENT = "client"
+    GATEWAY = "gateway"
+    STORAGE = "storage"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What a handshake with the target showed. `tcp_rtt_us` is the kernel's sample of the SYN, None if unusable."""
+
+    peer: Endpoint
+    spki_sha256: str
+    tcp_rtt_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What residency checks look at: one of the four places, at one address (None: the place has none).
+
+    A target with three addresses is three places. `measured` is None before the target was reached.
+    """
+
+    kind: SubjectKind
+    name: str
+    address: IPAddress | None
+    declared_country: str | None
+    measured: Measurements | None = None
+
+
+class Support(Enum):
+    """What one method says of one place."""
+
+    COUNTRY = "country"
+    INCONCLUSIVE = "inconclusive"
+    STALE = "stale"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One method's answer about one place: the country that it names, or why it names none.
+
+    `country` is ISO 3166-1 alpha-2 and set only with `Support.COUNTRY`. `source` tells which data said so (file and
+    digest, or configuration); `age_s` is that data's age, None where age means nothing.
+    """
+
+    method: str
+    support: Support
+    country: str | None
+    assurance: Assurance
+    source: str
+    age_s: float | None = None
+    note: str = ""
+
+
+class Decision(Enum):
+    """A verdict's last word."""
+
+    PERMIT = "permit"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one place lies in one zone, with everything that led there.
+
+    `zone` is the zone wanted, or for a client the first granted zone that holds it. `code` is one of OK, REFUTED,
+    CONFLICT, INSUFFICIENT, STALE, UNRESOLVED, MIXED_ADDRESSES, FORBIDDEN_ADDRESS. `country` is what the supporting
+    findings agree on.
+    """
+
+    subject: SubjectKind
+    name: str
+    zone: str
+    zone_revision: str
+    decision: Decision
+    code: str
+    required: Assurance
+    achieved: Assurance
+    country: str | None
+    findings: tuple[Finding, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or partition of the target as its catalog names it, with its protected columns by number."""
+
+    oid: int
+    schema: str
+    name: str
+    columns: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What the gateway read from the target's catalog at login, for one database and one mask set.
+
+    `protected` maps a protected relation's OID (partitions and inheritance children included) to the relation whose
+    `columns` are the protected ones (number to the path of the rule, `schema.table.column`). `tainted` are relations
+    that read protected ones (views, materialised views): they can't be masked by origin and are refused. `known` are
+    the OIDs of all relations at login: a result from any other OID is newer than this snapshot and is refused.
+    `functions` are the names of all functions outside `pg_catalog`: what they read can't be proved.
+    """
+
+    protected: Mapping[int, Relation]
+    tainted: Mapping[int, Relation]
+    known: frozenset[int]
+    functions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every wait, queue and buffer has one; the comments in conf/hoopproxy.toml tell where each number comes from."""
+
+    handshake_s_max: float = 10.0
+    decision_s_max: float = 5.0
+    approval_s_max: float = 900.0
+    dial_s_max: float = 10.0
+    idle_s_max: float = 3600.0
+    session_s_max: float = 43200.0
+    drain_s_max: float = 10.0
+    blocking_ms_max: float = 100.0
+    chunk_bytes_max: int = 65536
+    startup_bytes_max: int = 10240
+    statement_bytes_max: int = 16777216
+    row_bytes_max: int = 67108864
+    pending_statements_max: int = 10000
+    prepared_statements_max: int = 10000
+    addresses_max: int = 16
+    connections_max: int = 5000
+    connections_per_address_max: int = 1000
+
+
+# The masks that a masker may ask for --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Redact:
+    """A constant that is valid for the column's type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nullify:
+    """NULL, which is valid for every type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Keep the first and last characters of a text, `*` for each in between; too short a text is masked whole."""
+
+    first: int = 0
+    last: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedHash:
+    """HMAC-SHA256 under a secret key, in hex, cut to the column's length: equal values stay equal."""
+
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PerCell:
+    """A masker's own function for text cells: one non-NULL value as on the wire to its masked form, None for NULL.
+
+    Pure, synchronous, total. A raise ends the session; the value never goes through. `addon` names whom to blame.
+    """
+
+    mask: Callable[[bytes], bytes | None]
+    addon: str
+
+
+type Mask = Redact | Nullify | Partial | KeyedHash | PerCell
+
+
+# The two tokens -----------------------------------------------------------------------------------------------------
+
+
+class Seal:
+    """What only `hoopproxy.admit` holds. `tests/test_architecture.py` proves over the tree that nobody else mints."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The first token: who, may and where (as far as it can be told from outside) were answered with yes.
+
+    Lets a dialer *reach* the target: connect to one of `addresses`, handshake, prove. No secret, no user byte.
+    """
+
+    session_id: str
+    arrival: Arrival
+    identity: Identity
+    roles: frozenset[str]
+    target: Target
+    account: str
+    database: str
+    parameters: Mapping[str, str]
+    grant: Grant
+    addresses: tuple[IPAddress, ...]
+    client_zones: frozenset[str]
+    verdicts: tuple[Verdict, ...]
+    not_after_s: float
+    seal: Seal = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require_seal(self.seal)
+        if any(verdict.decision is not Decision.PERMIT for verdict in self.verdicts):
+            raise AssertionError("a Permit holds no verdict that denies")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The second token: the target was reached, proved itself, and the verdict holds for what was measured.
+
+    Lets a dialer *log in* and the relay pass bytes.
+    """
+
+    permit: Permit
+    peer: Endpoint
+    measurements: Measurements
+    verdicts: tuple[Verdict, ...]
+    seal: Seal = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require_seal(self.seal)
+        if any(verdict.decision is not Decision.PERMIT for verdict in self.verdicts):
+            raise AssertionError("a Passage holds no verdict that denies")
+
+    @property
+    def session_id(self) -> str:
+        """The session that this connection belongs to."""
+        return self.permit.session_id
+
+
+def _require_seal(seal: Seal) -> None:
+    # Not a defence against hostile Python (addons are trusted code) but against a forgetful colleague.
+    if not isinstance(seal, Seal):
+        raise AssertionError("only hoopproxy.admit mints a Permit or a Passage")
+
+
+# What addons answer -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """No, with one full sentence for the client."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A person has to decide: `request` is what the client is told (a URL or a command), `until_s` the last moment."""
+
+    request: str
+    until_s: float
+
+
+type Answer = Allow | Refuse | Pending
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSecret:
+    """What the gateway shows the target as `username`; the user never sees it."""
+
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of one connection: never values. `rows` and `cells_masked` count what the client was shown."""
+
+    statements: int = 0
+    refused: int = 0
+    rows: int = 0
+    cells_masked: int = 0
+    bytes_to_client: int = 0
+    bytes_to_server: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Where a recording lies and what binds it to the log: the digest of its last chunk and how many there are."""
+
+    location: str
+    chunks: int
+    head_sha256: str
+    bytes_stored: int

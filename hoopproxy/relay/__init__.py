@@ -1,0 +1,1 @@
+"""Bytes between two logged-in connections, past guards, masks and recorders. Knows no protocol."""

@@ -1,0 +1,1 @@
+"""Zones, places and verdicts. Pure functions over findings; the methods themselves are addons."""

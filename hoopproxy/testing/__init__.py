@@ -1,0 +1,1 @@
+"""Public kit for plugin authors and this project's own tests: fixtures, values, conformance suites."""
