@@ -4,7 +4,8 @@ The only place where addons are called for a decision, so that every failure of 
 roles nor protocols; time comes from the scheduler.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hoopproxy.errors import AddonFailure, SessionError
@@ -28,15 +29,29 @@ class Asking:
         @raise AddonFailure: it raised, took longer than the limit, or answered the wrong type.
         @raise SessionError: it said no in the way that the contract allows.
         """
+        with _blame(addon, call):
+            try:
+                answer = await self._scheduler.within(self._limit_s, work())
+            except TimeoutError as why:
+                raise TimeoutError(f"no answer within {self._limit_s:g} s (limits.decision_s_max)") from why
+            return wanted(answer)
+
+
+def at_once[T](addon: Any, call: str, work: Callable[[], Any], wanted: Callable[[Any], T]) -> T:
+    """The answer to a plain function of an addon. @raise AddonFailure, SessionError."""
+    with _blame(addon, call):
+        return wanted(work())
+
+
+@contextmanager
+def _blame(addon: Any, call: str) -> Iterator[None]:
+    try:
+        yield
+    except SessionError:
+        raise
+    except Exception as why:  # an addon may raise anything, and anything ends the session
         name = str(getattr(addon, "name", type(addon).__name__))
-        try:
-            return wanted(await self._scheduler.within(self._limit_s, work()))
-        except SessionError:
-            raise
-        except TimeoutError as why:
-            raise AddonFailure(name, call, f"no answer within {self._limit_s:g} s (limits.decision_s_max)") from why
-        except Exception as why:
-            raise AddonFailure(name, call, f"{type(why).__name__}: {why}") from why
+        raise AddonFailure(name, call, f"{type(why).__name__}: {why}") from why
 
 
 def a[T](kind: type[T]) -> Callable[[Any], T]:

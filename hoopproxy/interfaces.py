@@ -32,6 +32,7 @@ from hoopproxy.model import (
     Mask,
     Measurements,
     Passage,
+    Pending,
     Permit,
     Place,
     Side,
@@ -98,8 +99,13 @@ class IRouter(IAddon):
 class IGrantSource(IAddon):
     """May they, now?"""
 
-    async def grants(identity: Identity, roles: frozenset[str], target: Target, at_s: float) -> tuple[Grant, ...]:
-        """All grants in force at `at_s` for these roles and this target, the most preferred first; () for none."""
+    async def grants(
+        identity: Identity, roles: frozenset[str], target: Target, at_s: float
+    ) -> tuple[Grant, ...] | Pending:
+        """All grants in force at `at_s` for these roles and this target, the most preferred first; () for none.
+
+        Pending: a person is being asked; the gateway asks again until `until_s` or `limits.approval_s_max`.
+        """
 
 
 class IResidencyCheck(IAddon):
@@ -131,7 +137,11 @@ class IMasker(IAddon):
         by content, whatever their origin. Empty: nothing is masked by this addon in this session."""
 
     async def plan(passage: Passage, shape: Shape) -> Mapping[int, Mask]:
-        """Once per shape: index of a field to its mask. `{}`: not my fields. The first masker to name a field wins."""
+        """Once per shape: index of a field to its mask. `{}`: not my fields.
+
+        The first masker to name a field wins; but on a field that is protected by origin a `PerCell` comes after the
+        masks that know the column.
+        """
 
 
 class IEnforcement(IAddon):
@@ -146,6 +156,11 @@ class IEnforcement(IAddon):
 
 class IRecorder(IAddon):
     """What was asked and shown, kept in the zone."""
+
+    chunk_noted: Any = Attribute(
+        "Set by the gateway before the first `open`: `async (Chunk) -> int`. A recorder awaits it with "
+        "the digest of what it stored, so that the log binds a recording whose gateway was killed."
+    )
 
     async def open(passage: Passage) -> "IRecording":
         """A recording of one connection, its header durable. @raise EvidenceUnavailable: no session."""
@@ -175,6 +190,7 @@ class IEvidenceSink(IAddon):
     """Where the log's leaves are kept."""
 
     size: int = Attribute("How many leaves it holds.")
+    last: bytes = Attribute('The last leaf, b"" when there is none: the log goes on behind it after a restart.')
 
     async def append(leaves: Sequence[bytes]) -> int:
         """Keep these leaves (≤ 16 KiB each, in order); answers the index of the first.
@@ -197,6 +213,9 @@ class IScheduler(Interface):
 
     async def within(limit_s: float, work: Awaitable[Any]) -> Any:
         """The result of `work`; when it takes longer it is cancelled. @raise TimeoutError."""
+
+    async def sleep(duration_s: float) -> None:
+        """Let that much time pass."""
 
     async def first(*works: Awaitable[Any]) -> Any:
         """Run all side by side until the first ends or raises; the others are cancelled and awaited. Its result."""
@@ -263,8 +282,8 @@ class IListener(Interface):
 
     settings: ListenerSettings = Attribute("Where it listens.")
 
-    def frontend(connection: IConnection, arrival: Arrival) -> IFrontend:
-        """The frontend of one accepted connection."""
+    def frontend(connection: Any, arrival: Arrival) -> IFrontend:
+        """The frontend of one accepted connection, a `hoopproxy.connection.Connection`."""
 
 
 class IReached(Interface):
@@ -273,7 +292,7 @@ class IReached(Interface):
     measurements: Measurements = Attribute("What the handshake showed.")
 
     def abort() -> None:
-        """Give it up."""
+        """Give it up. Nothing happens once a login took it over."""
 
 
 class IPeer(IConnection):
