@@ -1,0 +1,1 @@
+"""The three files of configuration, read and checked whole before anything opens."""

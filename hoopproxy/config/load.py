@@ -1,0 +1,217 @@
+"""Three files to one `Config`, or every mistake in them at once; opens nothing but files, and changes none.
+
+Knows neither addons' own settings (`hoopproxy.registry` does) nor what runs later.
+"""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from types import MappingProxyType
+
+from hoopproxy.access.policy import GrantRule, MaskRule, Policy, Reveal, Role
+from hoopproxy.config.document import Document
+from hoopproxy.config.model import AddonSettings, Config, GatewaySettings, RoleNames
+from hoopproxy.config.references import Tables, check
+from hoopproxy.config.tables import (
+    AddonTable,
+    GatewayTable,
+    GrantTable,
+    LimitsTable,
+    ListenTable,
+    MaskTable,
+    RolesTable,
+    RoleTable,
+    StorageTable,
+    TargetTable,
+)
+from hoopproxy.errors import ConfigError
+from hoopproxy.model import KeyedHash, Limits, ListenerSettings, Mask, Nullify, Partial, Redact, Target, UpstreamTls
+from hoopproxy.residency.packaged import read_packaged
+from hoopproxy.residency.zones import Zones, parse
+
+KEY_BYTES_MIN = 32
+KEY_BYTES_MAX = 4096
+SOCKET_PATH_BYTES_MAX = 107
+"""`sun_path` of Linux is 108 bytes with its zero (unix(7))."""
+
+
+def load(path: Path) -> Config:
+    """The configuration that `path`, a hoopproxy.toml, names. @raise ConfigError: all that is wrong, in sentences."""
+    problems: list[str] = []
+    main = Document(path, problems)
+    targets_file = Document(main.resolve(Path(main.text("gateway", "targets", "targets.toml"))), problems)
+    policy_file = Document(main.resolve(Path(main.text("gateway", "policy", "policy.toml"))), problems)
+    gateway = main.table("gateway", GatewayTable)
+    storage = main.table("storage", StorageTable)
+    limits = main.table("limits", LimitsTable)
+    roles = main.table("roles", RolesTable)
+    tables = Tables(
+        main=main,
+        targets_file=targets_file,
+        policy_file=policy_file,
+        gateway=gateway,
+        roles=roles,
+        listeners=main.tables("listen", ListenTable),
+        addons=main.named("addon", AddonTable),
+        targets=targets_file.tables("target", TargetTable),
+        policy_roles=policy_file.tables("role", RoleTable),
+        grants=policy_file.tables("grant", GrantTable),
+        masks=policy_file.tables("mask", MaskTable),
+        zones=_zones(main, problems),
+    )
+    for document in (main, targets_file, policy_file):
+        document.finish()
+    check(tables)
+    settings = _gateway(main, gateway) if gateway else None
+    listeners = tuple(_listener(main, place, table) for place, table in tables.listeners)
+    targets = {table.name: _target(targets_file, place, table) for place, table in tables.targets}
+    masks = tuple(_mask(policy_file, place, table) for place, table in tables.masks)
+    if problems or not (settings and storage and limits and roles and tables.zones):
+        raise ConfigError(tuple(problems))
+    return Config(
+        path=main.path.absolute(),
+        digest=hashlib.sha256(main.digest + targets_file.digest + policy_file.digest).hexdigest(),
+        gateway=settings,
+        storage_country=storage.country,
+        limits=Limits(**limits.model_dump()),
+        listeners=listeners,
+        roles=RoleNames(**roles.model_dump()),
+        addons=MappingProxyType({name: _addon(name, table) for name, table in tables.addons.items()}),
+        targets=MappingProxyType(targets),
+        policy=Policy(
+            revision=policy_file.digest.hex(),
+            roles=tuple(Role(table.name, table.groups) for _, table in tables.policy_roles),
+            grants=tuple(_grant(table) for _, table in tables.grants),
+            masks=masks,
+        ),
+        zones=tables.zones,
+    )
+
+
+def _zones(main: Document, problems: list[str]) -> Zones | None:
+    """The packaged zones, joined by the files of `gateway.zones`; one of the same file name takes their place."""
+    files = dict(read_packaged())
+    named = main.text("gateway", "zones", "")
+    try:
+        if named:
+            directory = main.resolve(Path(named))
+            files |= {file.name: file.read_bytes() for file in sorted(directory.iterdir()) if file.suffix == ".toml"}
+        return parse(files)
+    except OSError as why:
+        main.say(f"gateway.zones: {why.filename} can't be read ({why.strerror}); wanted is a directory of zone files.")
+    except ConfigError as why:
+        problems.extend(why.problems)
+    return None
+
+
+def _gateway(main: Document, table: GatewayTable) -> GatewaySettings:
+    state_dir = main.resolve(table.state_dir)
+    socket = main.resolve(table.control_socket) if table.control_socket else state_dir / "control.sock"
+    key_file = main.resolve(table.pseudonym_key)
+    if not (state_dir.is_dir() and os.access(state_dir, os.W_OK | os.X_OK)):
+        main.say(
+            f"gateway.state_dir is {state_dir}; wanted is a directory that the gateway may write to "
+            f"(install -d -m 0700 {state_dir})."
+        )
+    if len(os.fsencode(socket)) > SOCKET_PATH_BYTES_MAX:
+        main.say(
+            f"gateway.control_socket is {socket}; wanted is a path of up to {SOCKET_PATH_BYTES_MAX} bytes, "
+            "since Linux takes no longer ones."
+        )
+    _key(main, "gateway.pseudonym_key", key_file)
+    return GatewaySettings(table.name, table.zone, table.country, state_dir, socket, key_file)
+
+
+def _listener(main: Document, place: str, table: ListenTable) -> ListenerSettings:
+    certificate, key = main.resolve(table.certificate), main.resolve(table.key)
+    _readable(main, f"{place}.certificate", certificate)
+    if _readable(main, f"{place}.key", key) and stat.S_IMODE(key.stat().st_mode) & 0o007:
+        main.say(
+            f"{place}.key is {key}, which everybody may read; wanted is a file for the gateway alone (chmod 0600)."
+        )
+    return ListenerSettings(
+        name=table.name,
+        protocol=table.protocol,
+        addresses=table.addresses,
+        port=table.port,
+        certificate_file=str(certificate),
+        key_file=str(key),
+        plaintext=table.plaintext,
+    )
+
+
+def _addon(name: str, table: AddonTable) -> AddonSettings:
+    return AddonSettings(name, table.use, MappingProxyType(dict(table.model_extra or {})))
+
+
+def _target(document: Document, place: str, table: TargetTable) -> Target:
+    ca_file = document.resolve(table.tls.ca) if table.tls.ca else None
+    if ca_file:
+        _readable(document, f"{place}.tls.ca", ca_file)
+    return Target(
+        name=table.name,
+        protocol=table.protocol,
+        host=table.host,
+        port=table.port,
+        zone=table.zone,
+        country=table.country,
+        tls=UpstreamTls(table.tls.server_name or table.host, str(ca_file) if ca_file else None, table.tls.pins),
+        accounts=MappingProxyType(dict(table.accounts)),
+        databases=table.databases,
+        allow_loopback=table.allow_loopback,
+        classes=table.classes,
+    )
+
+
+def _grant(table: GrantTable) -> GrantRule:
+    return GrantRule(
+        name=table.name,
+        roles=table.roles,
+        targets=table.targets,
+        accounts=table.accounts,
+        zone=table.zone,
+        client_zones=table.client_zones,
+        assurance_min=MappingProxyType(dict(table.assurance_min.values())),
+        duration_s_max=table.duration_s_max,
+    )
+
+
+def _mask(document: Document, place: str, table: MaskTable) -> MaskRule:
+    mask: Mask = Redact()
+    if table.mask.nullify is not None:
+        mask = Nullify()
+    elif table.mask.partial is not None:
+        mask = Partial(table.mask.partial.first, table.mask.partial.last)
+    elif table.mask.hash is not None:
+        mask = KeyedHash(_key(document, f"{place}.mask.hash.key_file", document.resolve(table.mask.hash.key_file)))
+    reveal = tuple(Reveal(reveal.roles, reveal.client_zones) for reveal in table.reveal)
+    return MaskRule(table.target, table.databases, table.column, mask, reveal)
+
+
+def _readable(document: Document, key: str, path: Path) -> bool:
+    try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            raise OSError(0, "a pipe would hold up the start", path)
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as why:
+        document.say(f"{key} is {path}, which can't be read ({why.strerror}); wanted is a readable file.")
+        return False
+    return True
+
+
+def _key(document: Document, key: str, path: Path) -> bytes:
+    """A secret key of the gateway's own; b"" when the file is reported as unfit."""
+    if not _readable(document, key, path):
+        return b""
+    with path.open("rb") as file:
+        data, mode = file.read(KEY_BYTES_MAX + 1), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    if mode & 0o077:
+        document.say(f"{key} is {path}, which others may read; wanted is a file for the gateway alone (chmod 0600).")
+    if not KEY_BYTES_MIN <= len(data) <= KEY_BYTES_MAX:
+        document.say(
+            f"{key} is {path}, which holds {len(data)} bytes; wanted are {KEY_BYTES_MIN} to {KEY_BYTES_MAX} "
+            f"random ones (openssl rand -out {path} {KEY_BYTES_MIN})."
+        )
+    return data

@@ -1,0 +1,162 @@
+"""Whether the three files agree: every name that one table uses is given by another, and given once.
+
+Pure. Knows the tables of all three files and no file system. A table that is malformed by itself still gives its name,
+so that one mistake is not reported twice.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hoopproxy.config.document import Document
+from hoopproxy.config.sentences import hint, shown
+from hoopproxy.config.tables import (
+    AddonTable,
+    GatewayTable,
+    GrantTable,
+    ListenTable,
+    MaskTable,
+    RolesTable,
+    RoleTable,
+    TargetTable,
+)
+from hoopproxy.residency.zones import Zones
+
+type Placed[T] = Sequence[tuple[str, T]]
+"""Tables of an array, each with its place, such as `target[2]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The well-formed tables of the three files; None where there is none."""
+
+    main: Document
+    targets_file: Document
+    policy_file: Document
+    gateway: GatewayTable | None
+    roles: RolesTable | None
+    listeners: Placed[ListenTable]
+    addons: Mapping[str, AddonTable]
+    targets: Placed[TargetTable]
+    policy_roles: Placed[RoleTable]
+    grants: Placed[GrantTable]
+    masks: Placed[MaskTable]
+    zones: Zones | None
+
+
+def check(tables: Tables) -> None:
+    """Tell each document what in it leads nowhere or stands twice."""
+    _listeners(tables)
+    _addons(tables)
+    _targets(tables)
+    _once(tables.policy_file, tables.policy_roles)
+    _once(tables.policy_file, tables.grants)
+    for place, grant in tables.grants:
+        _grant(tables, place, grant)
+    for place, mask in tables.masks:
+        _mask(tables, place, mask)
+    _masked_once(tables)
+
+
+def _listeners(tables: Tables) -> None:
+    _once(tables.main, tables.listeners)
+    if not tables.main.broken and tables.main.names("listen") == frozenset() and not tables.listeners:
+        tables.main.say("there is no [[listen]]; wanted is at least one, or nobody can come in.")
+    if tables.gateway:
+        _zones(tables, tables.main, "gateway.zone", [tables.gateway.zone])
+    taken: dict[str, str] = {}
+    for place, listener in tables.listeners:
+        for address in listener.addresses:
+            socket = f"port {listener.port} of {address}"
+            if listener.port and socket in taken:
+                tables.main.say(f"{place} takes {socket}, which {taken[socket]} has already; wanted is a free one.")
+            taken.setdefault(socket, place)
+
+
+def _addons(tables: Tables) -> None:
+    if tables.roles is None:
+        return
+    known = tables.main.names("addon") or frozenset()
+    used: set[str] = set()
+    for role, value in tables.roles.model_dump().items():
+        names = [value] if isinstance(value, str) else list(value)
+        used.update(names)
+        _known(tables.main, f"roles.{role}", names, known, "an [addon.NAME] table of this file")
+        for name, count in Counter(names).items():
+            if count > 1:
+                tables.main.say(f"roles.{role} names {shown(name)} {count} times; wanted is each once.")
+    for name in sorted(known - used):
+        tables.main.say(f"addon.{name} is in no list of [roles]; name it in one, or take the table out.")
+
+
+def _targets(tables: Tables) -> None:
+    _once(tables.targets_file, tables.targets)
+    for place, target in tables.targets:
+        _zones(tables, tables.targets_file, f"{place}.zone", [target.zone])
+
+
+def _grant(tables: Tables, place: str, grant: GrantTable) -> None:
+    policy, targets = tables.policy_file, dict((target.name, target) for _, target in tables.targets)
+    _zones(tables, policy, f"{place}.zone", [grant.zone])
+    _zones(tables, policy, f"{place}.client_zones", grant.client_zones)
+    _roles(tables, f"{place}.roles", grant.roles)
+    _known(policy, f"{place}.targets", grant.targets, tables.targets_file.names("target"), _TARGET)
+    if grant.targets <= targets.keys():
+        accounts = {account for name in grant.targets for account in targets[name].accounts}
+        _known(policy, f"{place}.accounts", grant.accounts, accounts, "an account of its targets")
+        for name in sorted(grant.targets):
+            if not grant.accounts & targets[name].accounts.keys():
+                policy.say(f"{place}.targets names {shown(name)}, which has none of the accounts of this grant.")
+
+
+def _mask(tables: Tables, place: str, mask: MaskTable) -> None:
+    policy = tables.policy_file
+    _known(policy, f"{place}.target", [mask.target], tables.targets_file.names("target"), _TARGET)
+    for target in (target for _, target in tables.targets if target.name == mask.target and target.databases):
+        _known(policy, f"{place}.databases", mask.databases, target.databases, f"a database of {target.name}")
+    for index, reveal in enumerate(mask.reveal):
+        _roles(tables, f"{place}.reveal[{index}].roles", reveal.roles)
+        _zones(tables, policy, f"{place}.reveal[{index}].client_zones", reveal.client_zones)
+
+
+def _masked_once(tables: Tables) -> None:
+    """Two masks for one column would leave open which of them counts."""
+    for index, (place, mask) in enumerate(tables.masks):
+        for earlier, other in tables.masks[:index]:
+            everywhere = not mask.databases or not other.databases
+            same = (mask.target, mask.column) == (other.target, other.column)
+            if same and (everywhere or mask.databases & other.databases):
+                tables.policy_file.say(
+                    f"{place} masks {mask.column} of {mask.target}, which {earlier} does already; wanted is one mask "
+                    "for each column."
+                )
+
+
+_TARGET = "a [[target]] of targets.toml"
+
+
+def _roles(tables: Tables, key: str, names: Iterable[str]) -> None:
+    _known(tables.policy_file, key, names, tables.policy_file.names("role"), "a [[role]] of this file")
+
+
+def _zones(tables: Tables, document: Document, key: str, names: Iterable[str]) -> None:
+    _known(document, key, names, None if tables.zones is None else tables.zones.names, "a zone that the gateway knows")
+
+
+def _known(document: Document, key: str, names: Iterable[str], known: Collection[str] | None, what: str) -> None:
+    """`known` None: its file can't be read, and that is reported already."""
+    for name in sorted(set(names)):
+        if known is not None and name not in known:
+            document.say(f"{key} names {shown(name)}, which is not {what}{hint(name, known)}")
+
+
+def _once(
+    document: Document, named: Placed[ListenTable] | Placed[TargetTable] | Placed[RoleTable] | Placed[GrantTable]
+) -> None:
+    places: dict[str, str] = {}
+    for place, table in named:
+        if table.name in places:
+            document.say(
+                f"{place}.name is {shown(table.name)}, as {places[table.name]}.name is; wanted is each name once."
+            )
+        places.setdefault(table.name, place)

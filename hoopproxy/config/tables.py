@@ -1,0 +1,279 @@
+"""The shape of every table in the three files: its keys, their types, ranges and defaults.
+
+Says what is well-formed on its own; whether names lead anywhere is `hoopproxy.config.references`' question, whether
+files exist is `hoopproxy.config.load`'s. An addon's own keys are its class's business.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+
+from hoopproxy.config.sentences import Form
+from hoopproxy.model import Assurance, IPAddress, Limits, Plaintext, SubjectKind
+
+DEFAULT = Limits()
+
+
+class Table(BaseModel):
+    """A table whose keys are known: any other key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# Texts that have a form ---------------------------------------------------------------------------------------------
+
+
+def _text(form: str, pattern: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(text)
+        return text
+
+    return AfterValidator(Form(form, check))
+
+
+def _address(text: Any) -> IPAddress:
+    address = ipaddress.ip_address(str(text))
+    if not isinstance(text, str) or getattr(address, "scope_id", None):
+        raise ValueError(text)
+    return address
+
+
+def _host(text: str) -> str:
+    """An address or a DNS name (RFC 1123 §2.1). A name whose last label is a number is somebody's idea of an address
+    (`127.1`, `0x7f.1`) that resolvers read in different ways: it is neither."""
+    try:
+        return str(_address(text))
+    except ValueError:
+        label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+        numeric = re.search(r"(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)$", text)
+        if numeric or len(text) > 253 or not re.fullmatch(rf"{label}(?:\.{label})*", text):
+            raise
+        return text
+
+
+type Name = Annotated[
+    str,
+    _text(
+        "a name of 1 to 63 letters, digits, '.', '_' and '-' that starts with a letter or digit",
+        "[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+    ),
+]
+type Text = Annotated[str, _text("a text of 1 to 255 characters", r"[^\x00-\x1f\x7f]{1,255}")]
+type Country = Annotated[str, _text('a country code of two capital letters (ISO 3166-1) such as "DE"', "[A-Z]{2}")]
+type Address = Annotated[
+    IPAddress, PlainValidator(Form('an IPv4 or IPv6 address such as "127.0.0.1" or "::1"', _address))
+]
+type Host = Annotated[str, AfterValidator(Form("a DNS name or an IP address", _host))]
+type Pin = Annotated[
+    str, _text('"sha256:" and the 64 hex digits of a key\'s SubjectPublicKeyInfo digest', "sha256:[0-9a-f]{64}")
+]
+type Column = Annotated[str, _text('a column as "schema.table.column"', r"[^.\x00]+\.[^.\x00]+\.[^.\x00]+")]
+
+
+# hoopproxy.toml -----------------------------------------------------------------------------------------------------
+
+
+class GatewayTable(Table):
+    """`[gateway]`."""
+
+    name: Name
+    zone: Text
+    country: Country
+    state_dir: Path
+    control_socket: Path | None = None
+    pseudonym_key: Path
+    zones: Path | None = None
+    targets: Path = Path("targets.toml")
+    policy: Path = Path("policy.toml")
+
+
+class StorageTable(Table):
+    """`[storage]`."""
+
+    country: Country
+
+
+class LimitsTable(Table):
+    """`[limits]`: the fields of `hoopproxy.model.Limits`, each with the range in which it makes sense."""
+
+    handshake_s_max: float = Field(DEFAULT.handshake_s_max, ge=0.1, le=300)
+    decision_s_max: float = Field(DEFAULT.decision_s_max, ge=0.1, le=60)
+    approval_s_max: float = Field(DEFAULT.approval_s_max, ge=1, le=86400)
+    dial_s_max: float = Field(DEFAULT.dial_s_max, ge=0.1, le=300)
+    idle_s_max: float = Field(DEFAULT.idle_s_max, ge=1, le=604800)
+    session_s_max: float = Field(DEFAULT.session_s_max, ge=1, le=604800)
+    drain_s_max: float = Field(DEFAULT.drain_s_max, ge=0, le=3600)
+    blocking_ms_max: float = Field(DEFAULT.blocking_ms_max, ge=1, le=10000)
+    chunk_bytes_max: int = Field(DEFAULT.chunk_bytes_max, ge=1024, le=1048576)
+    startup_bytes_max: int = Field(DEFAULT.startup_bytes_max, ge=1024, le=1048576)
+    statement_bytes_max: int = Field(DEFAULT.statement_bytes_max, ge=1024, le=1073741823)
+    row_bytes_max: int = Field(DEFAULT.row_bytes_max, ge=1024, le=1073741823)
+    pending_statements_max: int = Field(DEFAULT.pending_statements_max, ge=1, le=1000000)
+    prepared_statements_max: int = Field(DEFAULT.prepared_statements_max, ge=1, le=1000000)
+    addresses_max: int = Field(DEFAULT.addresses_max, ge=1, le=256)
+    connections_max: int = Field(DEFAULT.connections_max, ge=1, le=1000000)
+    connections_per_address_max: int = Field(DEFAULT.connections_per_address_max, ge=1, le=1000000)
+
+
+class ListenTable(Table):
+    """`[[listen]]`. Port 0 takes any free port: for tests and demonstrations."""
+
+    name: Name
+    protocol: Name
+    addresses: tuple[Address, ...] = Field(min_length=1)
+    port: int = Field(ge=0, le=65535)
+    certificate: Path
+    key: Path
+    plaintext: Plaintext = Plaintext.NEVER
+
+
+class RolesTable(Table):
+    """`[roles]`: the keys of `[addon.NAME]` tables, in the order in which they are asked."""
+
+    authenticators: tuple[Name, ...] = Field(min_length=1)
+    router: Name
+    grants: tuple[Name, ...] = Field(min_length=1)
+    residency: tuple[Name, ...] = Field(min_length=1)
+    credentials: tuple[Name, ...] = Field(min_length=1)
+    guards: tuple[Name, ...] = ()
+    maskers: tuple[Name, ...] = ()
+    enforcement: Name
+    recorder: Name
+    evidence: Name
+
+
+class AddonTable(BaseModel):
+    """`[addon.NAME]`: all other keys belong to the addon that `use` names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: Name
+
+
+# targets.toml -------------------------------------------------------------------------------------------------------
+
+
+class TlsTable(Table):
+    """`[target.tls]`. Without `server_name` the target must prove that it is `host`."""
+
+    server_name: Host | None = None
+    ca: Path | None = None
+    pins: frozenset[Pin] = frozenset()
+
+    @model_validator(mode="after")
+    def _trusts_somebody(self) -> "TlsTable":
+        if self.ca is None and not self.pins:
+            raise ValueError(
+                "there is neither ca nor pins; wanted is at least one, so that the target can prove itself"
+            )
+        return self
+
+
+class TargetTable(Table):
+    """`[[target]]`."""
+
+    name: Name
+    protocol: Name
+    host: Host
+    port: int = Field(ge=1, le=65535)
+    zone: Text
+    country: Country
+    databases: tuple[Text, ...] = ()
+    allow_loopback: bool = False
+    classes: frozenset[Name] = frozenset()
+    tls: TlsTable
+    accounts: Mapping[Text, Name] = Field(min_length=1)
+
+
+# policy.toml --------------------------------------------------------------------------------------------------------
+
+
+class RoleTable(Table):
+    """`[[role]]`."""
+
+    name: Name
+    groups: frozenset[Text] = Field(min_length=1)
+
+
+type Class = Literal["declared", "corroborated", "attested", "measured"]
+
+
+class AssuranceTable(Table):
+    """`assurance_min` of a grant: how well each of the four places must be known."""
+
+    destination: Class | None = None
+    client: Class | None = None
+    gateway: Class | None = None
+    storage: Class | None = None
+
+    def values(self) -> Mapping[SubjectKind, Assurance]:
+        """The places that are named, with their class."""
+        return {SubjectKind(place): Assurance[name.upper()] for place, name in self.model_dump().items() if name}
+
+
+class GrantTable(Table):
+    """`[[grant]]`."""
+
+    name: Name
+    roles: frozenset[Name] = Field(min_length=1)
+    targets: frozenset[Name] = Field(min_length=1)
+    accounts: frozenset[Text] = Field(min_length=1)
+    zone: Text
+    client_zones: tuple[Text, ...] = Field(min_length=1)
+    assurance_min: AssuranceTable = AssuranceTable()
+    duration_s_max: float = Field(ge=1, le=31536000)
+
+
+class RevealTable(Table):
+    """One item of `reveal`."""
+
+    roles: frozenset[Name] = Field(min_length=1)
+    client_zones: frozenset[Text] = Field(min_length=1)
+
+
+class PartialTable(Table):
+    """`mask = {partial = {…}}`."""
+
+    first: int = Field(0, ge=0, le=1000)
+    last: int = Field(4, ge=0, le=1000)
+
+
+class HashTable(Table):
+    """`mask = {hash = {…}}`."""
+
+    key_file: Path
+
+
+class MaskKind(Table):
+    """What stands behind `mask`: exactly one of these."""
+
+    redact: Table | None = None
+    nullify: Table | None = None
+    partial: PartialTable | None = None
+    hash: HashTable | None = None
+
+
+_MASKS = 'wanted is "redact", "nullify", {partial = {first = 0, last = 4}} or {hash = {key_file = "…"}}'
+
+
+def _mask(raw: Any) -> Any:
+    if isinstance(raw, str) and raw in ("redact", "nullify"):
+        return {raw: {}}
+    if not isinstance(raw, Mapping) or (len(raw) != 1 and set(raw) <= set(MaskKind.model_fields)):
+        raise ValueError(_MASKS)
+    return raw
+
+
+class MaskTable(Table):
+    """`[[mask]]`."""
+
+    target: Name
+    databases: frozenset[Text] = frozenset()
+    column: Column
+    mask: Annotated[MaskKind, BeforeValidator(_mask)]
+    reveal: tuple[RevealTable, ...] = ()
