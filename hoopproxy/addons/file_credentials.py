@@ -1,0 +1,97 @@
+"""Target secrets from files that only the gateway may read: one file for each credential, read at each login.
+
+Knows no target. Keeps nothing in memory, so that a replaced file counts from the next login on.
+"""
+
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from zope.interface import implementer, provider
+
+from hoopproxy.errors import Refused
+from hoopproxy.interfaces import IAddonFactory, ICredentialSource, ISetting
+from hoopproxy.model import Passage, Secret, TargetSecret
+
+FILE_BYTES_MAX = 65536
+
+
+class Settings(BaseModel):
+    """The keys of `[addon.NAME]` with `use = "file-credentials"`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    directory: Path
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    username: str
+    password: str
+
+
+class _Unsafe(Exception):
+    """The file must not be used; the text is for the operator and holds nothing of the file."""
+
+
+@provider(IAddonFactory)
+@implementer(ICredentialSource)
+class FileCredentials:
+    """The credential NAME in `directory/NAME.toml`: two lines of TOML, `username = "…"` and `password = "…"`."""
+
+    summary = "Reads target credentials from files of one directory, each readable by the gateway alone."
+    settings = Settings
+
+    @classmethod
+    def build(cls, name: str, settings: Settings, setting: ISetting) -> "FileCredentials":
+        """Make it. @raise NotADirectoryError."""
+        return cls(name, settings.directory)
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self._directory = directory
+        if not directory.is_dir():
+            raise NotADirectoryError(f"{directory} is no directory; wanted is one with a file for each credential")
+
+    async def secret(self, passage: Passage, credential: str) -> TargetSecret | None:
+        """What the file says; None when there is no such file. @raise Refused: others could read or write it."""
+        # A name can't climb out of the directory: it has no slash and does not begin with a dot.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", credential):
+            return None
+        path = self._directory / f"{credential}.toml"
+        try:
+            content = _read(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, _Unsafe) as why:
+            raise Refused(
+                "The gateway can't use its own credential for this target; tell the operator of the gateway.",
+                reason="credentials",
+                detail=f"{self.name}: {path}: {why}",
+            ) from why
+        return TargetSecret(content.username, Secret(content.password))
+
+
+def _read(path: Path) -> _Content:
+    """The content of a regular file that nobody else may touch, judged by the open file and not by its name."""
+    # A few hundred bytes from a local disk are there sooner than a thread could be; a pipe must not hold us up.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise _Unsafe("it is no regular file")
+        if status.st_uid not in (0, os.geteuid()):
+            raise _Unsafe(f"it belongs to user {status.st_uid}; wanted is the user of the gateway or root")
+        if mode := stat.S_IMODE(status.st_mode) & 0o077:
+            raise _Unsafe(f"others have the rights {mode:03o} on it; wanted are none (chmod 0600)")
+        data = file.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        raise _Unsafe(f"it is longer than {FILE_BYTES_MAX} bytes")
+    try:
+        return _Content.model_validate(tomllib.loads(data.decode()))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError):
+        # The cause would quote the file: it is left out on purpose.
+        raise _Unsafe("it is not what is wanted: TOML with a username and a password, both texts") from None
