@@ -1,0 +1,126 @@
+"""Refuses kinds of statement, whoever's columns they touch: no DROP here, no DELETE without WHERE there.
+
+Reads the statement's tree, not its words, so that neither comments nor quotes hide a kind; what it can't read it
+refuses. It does not see into the text of functions and DO blocks: deny DO and CALL along with what they must not do.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from zope.interface import implementer, provider
+
+from hoopproxy.events import Statement
+from hoopproxy.hands import in_thread
+from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
+from hoopproxy.masking.kinds import WORDS, kinds
+from hoopproxy.masking.syntax import Unreadable, statements
+from hoopproxy.model import Allow, Answer, Passage, Permit, Refuse
+
+SENTENCE = "{kind} statements are not allowed on {target}: ask its owner, or send the statement another way."
+
+SHORT_CHARACTERS_MAX = 4096
+"""Longer texts are read in a thread, as that may take longer than other sessions should wait."""
+
+
+def _kinds(text: str) -> frozenset[str]:
+    return frozenset(kind for tree in statements(text) for kind in kinds(tree))
+
+
+def _known(kind: str) -> str:
+    word = " ".join(kind.upper().split())
+    if word not in WORDS:
+        raise ValueError(f"{kind!r} is no kind of statement: wanted is one of {', '.join(sorted(WORDS))}")
+    return word
+
+
+def _sentence(template: str) -> str:
+    try:
+        template.format(kind="", target="")
+    except (LookupError, ValueError) as why:
+        raise ValueError("a sentence may hold {kind} and {target} and no other braces") from why
+    return template
+
+
+type Kind = Annotated[str, AfterValidator(_known)]
+type Sentence = Annotated[str, AfterValidator(_sentence)]
+
+
+class Rule(BaseModel):
+    """One [[addon.NAME.rule]] table: which kinds are refused, on which targets, to people with which roles."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deny: tuple[Kind, ...] = Field(min_length=1, description="Kinds of statement, such as DROP.")
+    targets: frozenset[str] = Field(default=frozenset(), description="Names of targets; empty means all.")
+    roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule binds; empty means everybody.")
+    except_roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule does not bind.")
+    sentence: Sentence = Field(default=SENTENCE, description="What the client is told, with {kind} and {target} in it.")
+
+    def binds(self, permit: Permit) -> bool:
+        """Whether the rule holds in this session."""
+        return (
+            (not self.targets or permit.target.name in self.targets)
+            and (not self.roles or bool(self.roles & permit.roles))
+            and not self.except_roles & permit.roles
+        )
+
+
+class Settings(BaseModel):
+    """The keys of an [addon.NAME] table with `use = "statement-kinds"`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deny: tuple[Kind, ...] = Field(default=(), description="Kinds refused to everybody on every target.")
+    sentence: Sentence = Field(default=SENTENCE, description="What the client is told about those.")
+    rule: tuple[Rule, ...] = Field(default=(), description="Narrower rules.")
+    statement_bytes_max: int = Field(
+        default=262144, ge=1024, le=1048576, description="Longer statements are refused where a rule holds."
+    )
+
+
+@provider(IAddonFactory)
+@implementer(IStatementGuard)
+class StatementKinds:
+    """Kinds of statement that may not leave."""
+
+    summary = "Refuses kinds of statement, by target and role."
+    settings = Settings
+
+    @classmethod
+    def build(cls, name: str, settings: Settings, setting: ISetting) -> "StatementKinds":
+        """Make it."""
+        for rule in settings.rule:
+            unknown = rule.targets - setting.targets.keys()
+            if unknown:
+                raise ValueError(f"a rule names the target {min(unknown)!r}, which targets.toml does not")
+        everywhere = [Rule(deny=settings.deny, sentence=settings.sentence)] if settings.deny else []
+        return cls(name, (*everywhere, *settings.rule), settings.statement_bytes_max)
+
+    def __init__(self, name: str, rules: Sequence[Rule], statement_bytes_max: int) -> None:
+        self.name = name
+        self._rules = rules
+        self._statement_bytes_max = statement_bytes_max
+
+    async def examine(self, passage: Passage, statement: Statement) -> Answer:
+        """Refuse when one of the statements in the text, or within them, is of a kind that a rule denies."""
+        rules = [rule for rule in self._rules if rule.binds(passage.permit)]
+        if not rules:
+            return Allow()
+        if len(statement.text.encode("utf-8", "replace")) > self._statement_bytes_max:
+            return Refuse(
+                f"A statement of more than {self._statement_bytes_max} bytes can't be checked against the rules of "
+                f"{passage.permit.target.name}: send it in parts."
+            )
+        try:
+            if len(statement.text) <= SHORT_CHARACTERS_MAX:
+                found = _kinds(statement.text)
+            else:
+                found = await in_thread("statements", _kinds, statement.text)
+        except Unreadable:
+            return Refuse("The gateway can't read this statement, so it can't check it against the target's rules.")
+        for rule in rules:
+            for kind in rule.deny:
+                if kind in found:
+                    return Refuse(rule.sentence.format(kind=kind, target=passage.permit.target.name))
+        return Allow()

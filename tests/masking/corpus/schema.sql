@@ -1,0 +1,46 @@
+-- Corpus schema for hoopproxy masking tests. Load as a superuser into an EMPTY database.
+-- contrib used as attack surface; each is optional
+CREATE EXTENSION IF NOT EXISTS hstore; CREATE EXTENSION IF NOT EXISTS dblink; CREATE EXTENSION IF NOT EXISTS pgcrypto;
+CREATE EXTENSION IF NOT EXISTS tablefunc; CREATE EXTENSION IF NOT EXISTS pageinspect; CREATE EXTENSION IF NOT EXISTS pg_walinspect; CREATE EXTENSION IF NOT EXISTS postgres_fdw;
+CREATE TABLE customers(id int PRIMARY KEY, name text NOT NULL, email text UNIQUE, ssn text, card varchar(19), country char(2), notes jsonb);
+CREATE TABLE payments(id int, customer_id int REFERENCES customers(id), amount numeric(10,2), currency char(3), iban text, created_at timestamptz NOT NULL, PRIMARY KEY(id, created_at)) PARTITION BY RANGE (created_at);
+CREATE TABLE payments_2025 PARTITION OF payments FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2026-01-01 00:00+00');
+CREATE TABLE payments_2026 PARTITION OF payments FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2027-01-01 00:00+00');
+CREATE TABLE employees(id int PRIMARY KEY, full_name text, salary int, dob date, manager_id int REFERENCES employees(id), badge uuid, photo bytea);
+CREATE TABLE countries(code char(2) PRIMARY KEY, label text);
+CREATE INDEX customers_country_idx ON customers(country);
+CREATE VIEW v_contact AS SELECT id, name, email AS mail_to, country FROM customers;
+CREATE VIEW v_public AS SELECT id, name, country FROM customers;
+CREATE VIEW v_nested AS SELECT v.id, upper(v.mail_to) AS m FROM v_contact v;
+CREATE VIEW v_rows AS SELECT c.id, to_jsonb(c) AS doc FROM customers c;
+CREATE MATERIALIZED VIEW mv_cards AS SELECT id, card AS pan, length(card) AS n FROM customers WITH NO DATA;
+CREATE FUNCTION customer_card(cid int) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path=public AS 'SELECT card::text FROM customers WHERE id=cid';
+CREATE FUNCTION customer_blob(cid int) RETURNS jsonb LANGUAGE sql STABLE AS 'SELECT to_jsonb(c) FROM customers c WHERE c.id=cid';
+CREATE FUNCTION country_label(c text) RETURNS text LANGUAGE sql STABLE AS 'SELECT label FROM countries WHERE code=c';
+
+INSERT INTO customers VALUES (1,'Ada Okonkwo','ada.okonkwo.k7x@corp.test','519-45-6781','4539578763621486','DE','{"phone": "+4915798231175", "medical": {"diagnosis": "porphyria-zx81"}, "vip": true, "tags": ["gold", "eu"]}');
+INSERT INTO customers VALUES (2,'Bram Ilves','bram.ilves.q2w@corp.test','301-62-9974','5168209344177021','EE','{"phone": "+37254418827", "medical": {"diagnosis": "sarcoidosis-qp07"}, "vip": false, "tags": ["eu"]}');
+INSERT INTO customers VALUES (3,'Chloe Dubois','chloe.dubois.m9z@corp.test','744-18-2250','4012889901726350','FR','{"phone": "+33698127743", "medical": {"diagnosis": "narcolepsy-jk33"}, "vip": true, "tags": []}');
+INSERT INTO customers VALUES (4,'Dmitri Sato','dmitri.sato.r4t@corp.test','128-77-4036','377361204857198','JP','{"phone": "+819044172268", "medical": {"diagnosis": "hemophilia-vb58"}, "vip": false, "tags": ["apac"]}');
+INSERT INTO customers VALUES (5,'Esi Mensah','esi.mensah.h3v@corp.test','665-03-1189','6011772645309186','GH','{"phone": "+233247719034", "medical": {"diagnosis": "thalassemia-yt94"}, "vip": false, "tags": ["africa"]}');
+INSERT INTO customers VALUES (6,'Finn O''Hara','finn.ohara.p8c@corp.test','437-59-8812','5555120890344173','IE','{"phone": "+353861147720", "medical": {"diagnosis": "lupus-we26-flare"}, "vip": true, "tags": ["gold"]}');
+INSERT INTO payments VALUES (1,1,120.5,'EUR','DE08370400440532013100','2025-01-15 10:00:00+00');
+INSERT INTO payments VALUES (2,2,89.99,'EUR','DE78370400440532013101','2025-02-15 10:00:00+00');
+INSERT INTO payments VALUES (3,3,1500,'EUR','DE51370400440532013102','2025-03-15 10:00:00+00');
+INSERT INTO payments VALUES (4,4,42,'JPY','DE24370400440532013103','2025-04-15 10:00:00+00');
+INSERT INTO payments VALUES (5,5,7.25,'USD','DE94370400440532013104','2026-05-15 10:00:00+00');
+INSERT INTO payments VALUES (6,6,999.99,'EUR','DE67370400440532013105','2026-06-15 10:00:00+00');
+INSERT INTO payments VALUES (7,1,310.1,'EUR','DE40370400440532013106','2026-07-15 10:00:00+00');
+INSERT INTO payments VALUES (8,2,64,'EUR','DE13370400440532013107','2026-08-15 10:00:00+00');
+INSERT INTO employees VALUES (1,'Grace Lindqvist',748213,'1979-03-17',NULL,'9b1f6a52-4c3e-4d7a-8f21-0a6b7c8d9e01','\xb7e151628aed2a6abf71');
+INSERT INTO employees VALUES (2,'Hugo Baptiste',531907,'1984-11-02',1,'5c2e7d10-9a84-4b6f-b1c3-7d8e9f0a1b22','\x243f6a8885a308d31319');
+INSERT INTO employees VALUES (3,'Ines Kowalska',402861,'1991-07-29',1,'e3a4b5c6-d7e8-4f90-a1b2-c3d4e5f60733','\x9e3779b97f4a7c15f39c');
+INSERT INTO employees VALUES (4,'Jun Park',668459,'1968-01-23',2,'14f5e6d7-c8b9-4a0b-9c1d-2e3f40516244','\xc6ef372fe94f82be7390');
+INSERT INTO countries VALUES ('DE','Germany');
+INSERT INTO countries VALUES ('EE','Estonia');
+INSERT INTO countries VALUES ('FR','France');
+INSERT INTO countries VALUES ('JP','Japan');
+INSERT INTO countries VALUES ('GH','Ghana');
+INSERT INTO countries VALUES ('IE','Ireland');
+REFRESH MATERIALIZED VIEW mv_cards;
+ANALYZE;
