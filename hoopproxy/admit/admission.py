@@ -1,0 +1,206 @@
+"""Who, may and where: turns an arrival and its credentials into a Permit, and a measured target into a Passage.
+
+The only package that mints the two tokens. Asks addons; knows no socket, no protocol, no file and no clock of its own.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hoopproxy.admit.leases import Leases
+from hoopproxy.admit.places import OutOfZone, Places
+from hoopproxy.asking import Asking, maybe
+from hoopproxy.errors import Refused
+from hoopproxy.interfaces import IAuthenticator, IGrantSource, IResolver, IRouter, IScheduler
+from hoopproxy.model import (
+    Arrival,
+    Credentials,
+    Grant,
+    Identity,
+    Limits,
+    Measurements,
+    Passage,
+    Pending,
+    Permit,
+    Seal,
+    Target,
+    Verdict,
+)
+
+_SEAL = Seal()
+
+APPROVAL_POLL_S = 1.0
+"""How often a grant source that answered Pending is asked again; an approval store nudges sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """All that decides before a target is reached. `roles_of` is policy's word on groups."""
+
+    authenticators: Sequence[IAuthenticator]
+    router: IRouter
+    grant_sources: Sequence[IGrantSource]
+    places: Places
+    resolver: IResolver
+    roles_of: Callable[[Identity], frozenset[str]]
+    leases: Leases
+    limits: Limits
+    scheduler: IScheduler
+    ask: Asking
+
+    async def identify(self, arrival: Arrival, credentials: Credentials) -> Identity:
+        """The verified identity: the first authenticator that knows this kind of credential. @raise Refused."""
+        for authenticator in self.authenticators:
+            identity = await self.ask(
+                authenticator,
+                "identify",
+                partial(authenticator.identify, arrival, credentials),
+                maybe(Identity),
+            )
+            if identity is not None:
+                return identity
+        raise Refused(
+            "Your credential is of no kind that this gateway accepts; sign in again and use the token that you get.",
+            reason="credentials",
+        )
+
+    async def authorize(
+        self,
+        session_id: str,
+        arrival: Arrival,
+        identity: Identity,
+        credentials: Credentials,
+        inform: Callable[[str], None],
+    ) -> Permit:
+        """The permit: a grant in force and a static verdict on each of the four places. May wait for a person.
+
+        `session_id` is used unless the connection joins a live session. @raise Refused, OutOfZone.
+        """
+        roles = self.roles_of(identity)
+        target = await self._target(identity, credentials)
+        grants = await self._grants(identity, roles, target, credentials, inform)
+        database = _database(target, credentials)
+        addresses = await self.resolver.resolve(target.host)
+        refusals: list[Verdict] = []
+        for grant in grants:
+            try:
+                verdicts = await self.places.judge(arrival, target, addresses, grant)
+            except OutOfZone as why:
+                refusals.extend(why.verdicts)
+                continue
+            return Permit(
+                session_id=self.leases.session_id(
+                    identity, target.name, credentials.account, arrival.client.address, lambda: session_id
+                ),
+                arrival=arrival,
+                identity=identity,
+                roles=roles,
+                target=target,
+                account=credentials.account,
+                database=database,
+                parameters=credentials.parameters,
+                grant=grant,
+                addresses=addresses,
+                client_zones=self.places.client_zones(verdicts),
+                verdicts=verdicts,
+                not_after_s=min(
+                    grant.not_after_s,
+                    identity.expires_at_s,
+                    self.scheduler.now_s() + self.limits.session_s_max,
+                ),
+                seal=_SEAL,
+            )
+        raise OutOfZone(tuple(refusals))
+
+    async def confirm(self, permit: Permit, measurements: Measurements) -> Passage:
+        """The passage: the verdict on the destination holds for what was measured. @raise OutOfZone, Refused."""
+        if measurements.peer.address not in permit.addresses:
+            raise Refused(
+                f"Target '{permit.target.name}' was reached at an address that nobody judged; tell the operator.",
+                reason="residency",
+                detail=f"peer {measurements.peer} is not among {', '.join(map(str, permit.addresses))}",
+            )
+        verdict = await self.places.confirm(permit, measurements)
+        return Passage(
+            permit=permit, peer=measurements.peer, measurements=measurements, verdicts=(verdict,), seal=_SEAL
+        )
+
+    async def _target(self, identity: Identity, credentials: Credentials) -> Target:
+        name = credentials.target_name
+        target = await self.ask(self.router, "route", partial(self.router.route, identity, name), maybe(Target))
+        if target is None:
+            raise _no_access(credentials, f"no target {name!r}")
+        return target
+
+    async def _grants(
+        self,
+        identity: Identity,
+        roles: frozenset[str],
+        target: Target,
+        credentials: Credentials,
+        inform: Callable[[str], None],
+    ) -> list[Grant]:
+        found: list[Grant] = []
+        for source in self.grant_sources:
+            found.extend(await self._from(source, identity, roles, target, inform))
+        now_s = self.scheduler.now_s()
+        fitting = [
+            grant
+            for grant in found
+            if grant.target_name == target.name and credentials.account in grant.accounts and grant.not_after_s > now_s
+        ]
+        if not fitting or credentials.account not in target.accounts:
+            raise _no_access(
+                credentials,
+                f"no grant in force for roles {sorted(roles)} on {target.name!r} as {credentials.account!r}",
+            )
+        return fitting
+
+    async def _from(
+        self,
+        source: IGrantSource,
+        identity: Identity,
+        roles: frozenset[str],
+        target: Target,
+        inform: Callable[[str], None],
+    ) -> tuple[Grant, ...]:
+        def call() -> Awaitable[Any]:
+            return source.grants(identity, roles, target, self.scheduler.now_s())
+
+        last_s = self.scheduler.now_s() + self.limits.approval_s_max
+        told = ""
+        while isinstance(answer := await self.ask(source, "grants", call, _grants_or_pending), Pending):
+            if self.scheduler.now_s() >= min(answer.until_s, last_s):
+                raise Refused("Nobody approved your request in time; request it again.", reason="grant")
+            if answer.request != told:
+                inform(answer.request)
+                told = answer.request
+            await self.scheduler.sleep(APPROVAL_POLL_S)
+        return answer
+
+
+def _database(target: Target, credentials: Credentials) -> str:
+    database = credentials.database or (target.databases[0] if target.databases else "")
+    if target.databases and database not in target.databases:
+        raise _no_access(credentials, f"target {target.name!r} has no database {database!r} in targets.toml")
+    return database
+
+
+def _no_access(credentials: Credentials, detail: str) -> Refused:
+    """One sentence for unknown and forbidden alike: a difference would tell which targets exist."""
+    place = f"{credentials.target_name}/{credentials.database}" if credentials.database else credentials.target_name
+    return Refused(
+        f"You have no access to target '{place}' as account '{credentials.account}', or there is no such target; "
+        "check both names, or ask the owner of the data for a grant.",
+        reason="grant",
+        detail=detail,
+    )
+
+
+def _grants_or_pending(answer: Any) -> tuple[Grant, ...] | Pending:
+    if isinstance(answer, Pending):
+        return answer
+    if isinstance(answer, tuple) and all(isinstance(item, Grant) for item in answer):
+        return answer
+    raise TypeError(f"it answered {type(answer).__name__}, wanted is a tuple of Grant, or Pending")

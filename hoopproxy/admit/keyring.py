@@ -1,0 +1,34 @@
+"""Which secret the gateway shows a target: asks the credential sources in order, for one login, and keeps nothing.
+
+Knows neither where secrets are stored nor how they are shown.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from hoopproxy.asking import Asking, maybe
+from hoopproxy.errors import UpstreamRefused
+from hoopproxy.interfaces import ICredentialSource
+from hoopproxy.model import Passage, TargetSecret
+
+
+class Keyring:
+    """The credential sources, behind a passage."""
+
+    def __init__(self, sources: Sequence[ICredentialSource], ask: Asking) -> None:
+        self._sources = sources
+        self._ask = ask
+
+    async def secret(self, passage: Passage) -> TargetSecret:
+        """The secret of the passage's account. @raise UpstreamRefused: no source holds it."""
+        permit = passage.permit
+        credential = permit.target.accounts[permit.account]
+        for source in self._sources:
+            found = await self._ask(source, "secret", partial(source.secret, passage, credential), maybe(TargetSecret))
+            if found is not None:
+                return found
+        raise UpstreamRefused(
+            f"The gateway holds no credential for account '{permit.account}' of target '{permit.target.name}'; "
+            "tell the operator of the gateway.",
+            detail=f"no credential source holds {credential!r}",
+        )

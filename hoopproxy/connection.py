@@ -1,0 +1,329 @@
+"""One TCP connection as an awaitable byte stream: back-pressure both ways, and TLS when its owner wants it.
+
+At most one chunk lies unread, then the transport is paused; a write returns when there is room for more; a peer that
+stalls stalls only itself. Knows no protocol and no session.
+"""
+
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+)
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
+from hoopproxy.interfaces import IConnection, IScheduler, ISignal
+from hoopproxy.model import Endpoint, IPAddress, Limits, Side
+
+TCP_INFO_BYTES = 104
+TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100
+"""Where `tcpi_rtt` (µs) and `tcpi_total_retrans` lie in `struct tcp_info` (linux/tcp.h); both are 32 bits."""
+
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+"""A peer that vanished is noticed within two minutes, and NATs that forget idle flows after five stay awake."""
+
+
+@implementer(IConnection, IHalfCloseableProtocol, IHandshakeListener)
+class Connection(Protocol):
+    """A connection to one peer; build one per socket and give it to Twisted as that socket's protocol.
+
+    `peer` is the literal address that the kernel says the socket is connected to. `tcp_rtt_us` is the kernel's sample
+    of the TCP handshake, None when a packet of it was sent twice. `alpn` and `peer_certificate` (pyOpenSSL's `X509`)
+    are known after `start_tls`. `made` is called when there is a peer. `lost` is set when the connection is gone, to Twisted's exception that says why.
+    """
+
+    peer: Endpoint
+
+    def __init__(
+        self,
+        side: Side,
+        limits: Limits,
+        scheduler: IScheduler,
+        reactor: IReactorTime,
+        made: "Callable[[Connection], None]" = lambda _: None,
+    ) -> None:
+        self.side = side
+        self.lost: ISignal = scheduler.signal()
+        self.alpn: bytes | None = None
+        self.peer_certificate: Any = None
+        self.tcp_rtt_us: int | None = None
+        self._limits, self._reactor, self._made = limits, reactor, made
+        self._unread: deque[bytes] = deque()
+        self._reading: Deferred[bytes] | None = None
+        self._room = _Room()
+        self._shaking: Deferred[None] | None = None
+        self._closing: IDelayedCall | None = None
+        self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
+
+    # What owners call -------------------------------------------------------------------------------------------------
+
+    async def read(self) -> bytes:
+        if self._unread:
+            return self._next_chunk()
+        if self._is_ended:
+            return b""
+        assert self._reading is None, "one reader at a time"
+        self._reading = Deferred(self._forget_reader)
+        self._resume()
+        return await self._reading
+
+    def unread(self, data: bytes) -> None:
+        """The next read gives these bytes first."""
+        if data:
+            self._unread.appendleft(data)
+
+    async def write(self, data: bytes) -> None:
+        """Returns when there is room for more. Bytes for a connection that is gone are dropped: `read` says so."""
+        self.send(data)
+        await self._room.wait()
+
+    def send(self, data: bytes) -> None:
+        """Write without waiting for room: last words, and handshakes."""
+        if data and self._closing is None and not self._is_lost:
+            self._tcp.write(data)
+
+    async def start_tls(self, options: Any, buffered: bytes = b"") -> None:
+        """Returns when the handshake is complete, with the peer's certificate and name verified as `options` say.
+
+        `options` is an `IOpenSSLServerConnectionCreator` towards a client, an `IOpenSSLClientConnectionCreator` towards
+        a server. `buffered` are bytes of a ClientHello that were already read. Cancelling it aborts the connection.
+
+        @raise ProtocolViolation: it failed, or the peer sent something in the clear that only now would be read: it
+            could pass for something that came protected (CVE-2021-23214, CVE-2021-23222).
+        """
+        behind = b"".join(self._unread)
+        self._unread.clear()
+        if behind and not buffered:
+            raise self._unshaken("bytes in the clear came before it")
+        if self._is_ended or self._closing is not None:
+            raise self._unshaken("the connection had ended before it")
+        self._is_tls = True
+        self._room.open()  # Twisted forgets across startTLS that it had said it was full
+        self._shaking = Deferred(lambda _: self.abort())
+        self._tcp.startTLS(options)
+        if buffered:
+            self._tcp.protocol.dataReceived(buffered + behind)
+        self._resume()
+        try:
+            await self._shaking
+        finally:
+            self._shaking = None
+        self.alpn = self._tcp.protocol.negotiatedProtocol
+        self.peer_certificate = self._tcp.getPeerCertificate()
+
+    def close(self) -> None:
+        """Flush, then close; who reads from here on gets b"". A peer that does not take what is left, or does not
+        close its own half, within `limits.drain_s_max` is cut off.
+
+        Reading goes on and is thrown away: a socket closed with bytes unread is reset, which loses the last words.
+        """
+        if self._closing is not None or self._is_lost:
+            return
+        self._closing = self._reactor.callLater(self._limits.drain_s_max, self.abort)
+        self._unread.clear()
+        self._resume()
+        self._tcp.unregisterProducer()  # what is left is all there is; with a producer Twisted would wait for more
+        self._room.open()
+        if self._is_tls or self._is_ended or not ITCPTransport.providedBy(self.transport):
+            self._tcp.loseConnection()  # in TLS this is close_notify, and a wait for the peer's
+        else:
+            self._tcp.loseWriteConnection()
+        self._end()
+
+    def abort(self) -> None:
+        if self.transport is not None and not self._is_lost:
+            self._tcp.abortConnection()
+
+    # What the transport calls -----------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        self.peer = Endpoint(_literal(self._tcp.getPeer().host), self._tcp.getPeer().port)
+        if ITCPTransport.providedBy(self.transport):
+            self._tune(self._tcp.getHandle())
+        self._tcp.registerProducer(self._room, True)
+        self._made(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing is not None:
+            return
+        self._unread.append(data)
+        if self._reading is not None:
+            reading, self._reading = self._reading, None
+            reading.callback(self._next_chunk())
+        # Most readers are back by now, or have begun TLS: no need to turn the poller off and on again.
+        if self._reading is None and self._closing is None and self._shaking is None:
+            self._pause()
+
+    def readConnectionLost(self) -> None:
+        """The peer will send no more; it may still be written to."""
+        self._end()
+        if self._closing is not None:
+            self._tcp.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """We have closed our half; the peer's end of stream closes the rest."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._is_lost = True
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        self.lost.set(reason.value)  # first: who writes as long as it is not set must not go on for ever
+        self._room.open()
+        if self._shaking is not None and not self._shaking.called:
+            self._shaking.errback(self._unshaken(_said(reason.value)))
+        self._end()
+
+    def handshakeCompleted(self) -> None:
+        # A verification that failed within the handshake aborts; `connectionLost` follows and brings its reason.
+        if self._shaking is not None and not self._shaking.called and not self._tcp.protocol.disconnecting:
+            self._shaking.callback(None)
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _tcp(self) -> Any:
+        """The transport; Twisted has no interface that names all of what its TCP transports do."""
+        return self.transport
+
+    def _tune(self, handle: socket.socket) -> None:
+        self._tcp.bufferSize = self._limits.chunk_bytes_max
+        self._tcp.setTcpNoDelay(True)
+        self._tcp.setTcpKeepAlive(True)
+        try:
+            for option, value in KEEPALIVE:
+                handle.setsockopt(socket.IPPROTO_TCP, option, value)
+            self.tcp_rtt_us = _handshake_rtt_us(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
+            host, port, *_ = handle.getpeername()
+            self.peer = Endpoint(_literal(host), port)
+        except OSError:  # the peer is gone already: nothing may be concluded from such a socket
+            self.abort()
+
+    def _next_chunk(self) -> bytes:
+        data = self._unread.popleft()
+        if len(data) > self._limits.chunk_bytes_max:
+            self._unread.appendleft(data[self._limits.chunk_bytes_max :])
+            data = data[: self._limits.chunk_bytes_max]
+        return data
+
+    def _forget_reader(self, _: Deferred[bytes]) -> None:
+        self._reading = None
+
+    def _end(self) -> None:
+        self._is_ended = True
+        if self._reading is not None:
+            reading, self._reading = self._reading, None
+            reading.callback(b"")
+
+    def _pause(self) -> None:
+        if not self._is_paused and not self._is_ended:
+            self._is_paused = True
+            self._tcp.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._is_paused and not self._is_ended:
+            self._is_paused = False
+            self._tcp.resumeProducing()
+
+    def _unshaken(self, detail: str) -> ProtocolViolation:
+        return ProtocolViolation(
+            self.side.value,
+            "The TLS handshake failed; check that both sides speak TLS 1.2 or later and trust the certificate shown.",
+            detail=f"TLS with {self.peer}: {detail}",
+        )
+
+
+@implementer(IPushProducer)
+class _Room:
+    """Whether the transport takes more: what Twisted tells a producer, as something to await."""
+
+    def __init__(self) -> None:
+        self._is_full = False
+        self._waiting: deque[Deferred[None]] = deque()
+
+    async def wait(self) -> None:
+        if self._is_full:
+            room: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(room)
+            await room
+
+    def open(self) -> None:
+        self._is_full = False
+        while self._waiting and not self._is_full:  # one that is woken may fill it again
+            self._waiting.popleft().callback(None)
+
+    def pauseProducing(self) -> None:
+        self._is_full = True
+
+    def resumeProducing(self) -> None:
+        self.open()
+
+    def stopProducing(self) -> None:
+        self.open()
+
+
+async def connect(reactor: Any, endpoint: Endpoint, limits: Limits, scheduler: IScheduler) -> Connection:
+    """A connection to a literal address. @raise UpstreamUnreachable: there was none within `limits.dial_s_max`."""
+    dialling = _Dialling(lambda made: Connection(Side.SERVER, limits, scheduler, reactor, made))
+    connector = reactor.connectTCP(str(endpoint.address), endpoint.port, dialling, timeout=limits.dial_s_max)
+    try:
+        return await dialling.made
+    except CancelledError:
+        connector.disconnect()
+        raise
+    except ConnectError as why:
+        raise UpstreamUnreachable(
+            "The target could not be reached; try again later or tell the operator of the gateway.",
+            detail=f"TCP to {endpoint}: {_said(why)}",
+        ) from why
+
+
+class _Dialling(ClientFactory):
+    """One attempt. (Not an endpoint: around a protocol that is more than one thing Twisted's forget half-closing.)"""
+
+    noisy = False
+
+    def __init__(self, make: Callable[[Callable[[Connection], None]], Connection]) -> None:
+        self._make = make
+        self.made: Deferred[Connection] = Deferred()
+
+    def buildProtocol(self, addr: Any) -> Connection:
+        return self._make(self.made.callback)
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        if not self.made.called:
+            self.made.errback(reason)
+
+
+def _literal(host: str) -> IPAddress:
+    """The address without a scope, and as IPv4 where IPv6 only wraps it (RFC 4291 §2.5.5.2)."""
+    address = ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _handshake_rtt_us(info: bytes) -> int | None:
+    """The kernel's sample, taken before the peer could forge one; the time of a packet sent twice proves nothing."""
+    (rtt_us,) = struct.unpack_from("=I", info, TCP_INFO_RTT)
+    (retransmitted,) = struct.unpack_from("=I", info, TCP_INFO_TOTAL_RETRANS)
+    return rtt_us if rtt_us and not retransmitted else None
+
+
+def _said(why: BaseException | None) -> str:
+    if isinstance(why, SSL.Error) and why.args and isinstance(why.args[0], list):
+        return "OpenSSL: " + "; ".join(reason for _, _, reason in why.args[0])
+    return f"{type(why).__name__}: {why}".rstrip(". ")

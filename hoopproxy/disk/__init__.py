@@ -1,0 +1,1 @@
+"""The files that evidence lies in. Everything here blocks: call it in a thread, or where nobody waits."""

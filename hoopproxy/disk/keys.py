@@ -1,0 +1,38 @@
+"""Key files of recordings: making a set, reading one. Knows neither recordings nor configuration."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from hoopproxy.evidence import keys
+
+NAMES = ("zone", "sealed")
+
+
+def make_keys(directory: Path) -> tuple[Path, ...]:
+    """Make `zone.key`, `zone.pub`, `sealed.key` and `sealed.pub`, readable by their owner alone; the paths.
+
+    The gateway needs the `.pub` files; the `.key` files belong to two other people, on no machine of the gateway.
+
+    @raise FileExistsError: a key is never replaced.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = []
+    for name in NAMES:
+        for suffix, pem in zip((".key", ".pub"), keys.new_pair(), strict=True):
+            path = directory / (name + suffix)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(pem)
+            made.append(path)
+    return tuple(made)
+
+
+def read_public(path: Path) -> X25519PublicKey:
+    """The key of a `.pub` file. @raise OSError, KeyUnfit."""
+    return keys.public_key(path.read_bytes(), str(path))
+
+
+def read_private(path: Path) -> X25519PrivateKey:
+    """The key of a `.key` file. @raise OSError, KeyUnfit."""
+    return keys.private_key(path.read_bytes(), str(path))

@@ -1,0 +1,46 @@
+"""The cancel keys that a listener gave its clients, and whom each of them may interrupt.
+
+The keys are ours and random: a target's own key never leaves the gateway. Knows no socket.
+"""
+
+import hmac
+import secrets
+from typing import NamedTuple
+
+from hoopproxy.interfaces import IPeer
+
+KEY_BYTES = 4
+"""What protocol 3.0 has room for. The random process id adds 31 bits that have to be guessed, too."""
+
+
+class CancelKey(NamedTuple):
+    """What a client shows on a connection of its own to have its statement stopped."""
+
+    process_id: int
+    key: bytes
+
+
+class Cancels:
+    """The live keys of one listener."""
+
+    def __init__(self) -> None:
+        self._live: dict[int, tuple[bytes, IPeer]] = {}
+
+    def give(self, peer: IPeer) -> CancelKey:
+        """A new key for the connection that is served by `peer`."""
+        process_id = secrets.randbelow(2**31 - 1) + 1
+        while process_id in self._live:
+            process_id = secrets.randbelow(2**31 - 1) + 1
+        key = CancelKey(process_id, secrets.token_bytes(KEY_BYTES))
+        self._live[process_id] = key.key, peer
+        return key
+
+    def take_back(self, key: CancelKey) -> None:
+        """The connection is over; its key is worth nothing any more."""
+        self._live.pop(key.process_id, None)
+
+    async def use(self, shown: CancelKey) -> None:
+        """Interrupt whom the key belongs to. A wrong key does nothing, and says nothing."""
+        key, peer = self._live.get(shown.process_id, (b"", None))
+        if hmac.compare_digest(key, shown.key) and peer is not None:
+            await peer.interrupt()

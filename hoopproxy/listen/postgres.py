@@ -1,0 +1,207 @@
+"""PostgreSQL's front door: TLS, the startup packet, a token as password, and refusals in the protocol's own words.
+
+Thin: what the packets mean is `wire.postgres.startup`'s. Never sees a target's secret.
+"""
+
+import struct
+
+from twisted.internet.ssl import CertificateOptions
+from zope.interface import implementer
+
+from hoopproxy.connection import Connection
+from hoopproxy.errors import (
+    EvidenceUnavailable,
+    LimitReached,
+    ProtocolViolation,
+    Refused,
+    Revoked,
+    SessionError,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
+from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler
+from hoopproxy.listen.cancels import CancelKey, Cancels
+from hoopproxy.listen.tls import server_options
+from hoopproxy.model import Arrival, Credentials, Limits, ListenerSettings, Passage, Plaintext, Secret, Side
+from hoopproxy.wire.postgres.framing import Reader, Splitter, message
+from hoopproxy.wire.postgres.messages import backend_key_data, error, notice, parameter_status, ready_for_query
+from hoopproxy.wire.postgres.startup import (
+    CancelRequest,
+    DirectTls,
+    First,
+    GssRequest,
+    SslRequest,
+    Startup,
+    credentials,
+    read_first,
+)
+
+ALPN = b"postgresql"
+"""Registered with IANA; direct TLS demands it so that no other protocol's client can be led here."""
+
+PASSWORD_BYTES_MAX = 65_536
+"""A token that names some thousand groups."""
+
+_AUTHENTICATION_OK = message(b"R", struct.pack("!I", 0))
+_CLEARTEXT_PASSWORD = message(b"R", struct.pack("!I", 3))
+
+_SQLSTATES: tuple[tuple[type[SessionError], str], ...] = (
+    (ProtocolViolation, "08P01"),
+    (UpstreamUnreachable, "08001"),
+    (UpstreamRefused, "08004"),
+    (LimitReached, "53400"),
+    (EvidenceUnavailable, "58030"),
+    (Revoked, "57P01"),
+)
+_REFUSED = {"credentials": "28P01", "statement": "42501"}
+"""By reason; every other refusal is `invalid_authorization_specification` (appendix "PostgreSQL Error Codes")."""
+
+
+@implementer(IListener)
+class PostgresListener:
+    """Makes frontends. Building it reads certificate and key. @raise ConfigError"""
+
+    def __init__(self, settings: ListenerSettings, limits: Limits, scheduler: IScheduler) -> None:
+        self.settings = settings
+        self._limits = limits
+        self._tls = server_options(settings, [ALPN])
+        self._cancels = Cancels()
+
+    def frontend(self, connection: Connection, arrival: Arrival) -> IFrontend:
+        return PostgresFrontend(connection, arrival, self.settings, self._limits, self._tls, self._cancels)
+
+
+@implementer(IFrontend)
+class PostgresFrontend:
+    """One client."""
+
+    side = Side.CLIENT
+
+    def __init__(
+        self,
+        connection: Connection,
+        arrival: Arrival,
+        settings: ListenerSettings,
+        limits: Limits,
+        tls: CertificateOptions,
+        cancels: Cancels,
+    ) -> None:
+        self.arrival = arrival
+        self._connection, self._settings, self._limits = connection, settings, limits
+        self._tls, self._cancels = tls, cancels
+        self._key: CancelKey | None = None
+        self._is_refused = False
+
+    async def credentials(self) -> Credentials | None:
+        startup = await self._startup()
+        if startup is None:
+            return None
+        self._connection.send(startup.negotiation + _CLEARTEXT_PASSWORD)
+        return credentials(startup, await self._password())
+
+    async def welcome(self, passage: Passage, peer: IPeer) -> None:
+        self._key = self._cancels.give(peer)
+        settings = b"".join(parameter_status(name, value) for name, value in peer.greeting.parameters.items())
+        await self._connection.write(
+            _AUTHENTICATION_OK + settings + backend_key_data(*self._key) + ready_for_query(b"I")
+        )
+
+    def inform(self, sentence: str) -> None:
+        self._connection.send(notice(sentence))
+
+    def refuse(self, session_id: str, why: Exception) -> None:
+        if self._is_refused or not isinstance(why, SessionError):
+            return
+        self._is_refused = True
+        hint = f"Session {session_id}: name it when you ask the operator of the gateway."
+        self._connection.send(error(why.sentence, _sqlstate(why), "FATAL", hint))
+
+    async def read(self) -> bytes:
+        return await self._connection.read()
+
+    async def write(self, data: bytes) -> None:
+        await self._connection.write(data)
+
+    def close(self) -> None:
+        self._take_key_back()
+        self._connection.close()
+
+    def abort(self) -> None:
+        self._take_key_back()
+        self._connection.abort()
+
+    async def _startup(self) -> Startup | None:
+        """Everything up to the startup packet; None when the client only came to cancel."""
+        is_tls = asked_gss = False
+        while True:
+            match first := await self._first(not is_tls):
+                case SslRequest() if not is_tls:
+                    self._connection.send(b"S")
+                    await self._connection.start_tls(self._tls)
+                    is_tls = True
+                case DirectTls():
+                    is_tls = True  # `_first` did the handshake
+                case GssRequest() if not is_tls and not asked_gss:
+                    self._connection.send(b"N")
+                    asked_gss = True
+                case CancelRequest():
+                    await self._cancels.use(CancelKey(first.process_id, first.key))
+                    return None
+                case Startup():
+                    self._require(is_tls)
+                    return first
+                case _:
+                    raise ProtocolViolation("client", "Your client asked for encryption twice.")
+
+    async def _first(self, may_be_tls: bool) -> First:
+        data = b""
+        while (found := read_first(data, self._limits.startup_bytes_max)) is None:
+            data += await self._more()
+        first, length = found
+        if isinstance(first, DirectTls):
+            if not may_be_tls:
+                raise ProtocolViolation("client", "Your client began TLS inside TLS.")
+            await self._connection.start_tls(self._tls, data)
+            if self._connection.alpn != ALPN:
+                raise ProtocolViolation(
+                    "client", "Direct TLS needs the ALPN protocol 'postgresql'; update your client."
+                )
+        elif len(data) > length and not isinstance(first, Startup):
+            # Bytes behind a request for encryption came in the clear: whoever injected them must not be read inside it.
+            raise ProtocolViolation("client", "Your client sent something behind its request for encryption.")
+        else:
+            self._connection.unread(data[length:])
+        return first
+
+    def _require(self, is_tls: bool) -> None:
+        is_allowed = self._settings.plaintext is Plaintext.LOOPBACK and self.arrival.client.address.is_loopback
+        if not is_tls and not is_allowed:
+            raise Refused("This gateway is reached over TLS only; connect with sslmode=require.", reason="connection")
+
+    async def _password(self) -> Secret:
+        splitter = Splitter(Side.CLIENT)
+        while (received := splitter.next(PASSWORD_BYTES_MAX, "a password's length")) is None:
+            splitter.append(await self._more())
+        if received.kind != b"p":
+            raise ProtocolViolation("client", "Your client sent something else where its password belongs.")
+        self._connection.unread(bytes(splitter.buffer))
+        reader = Reader(Side.CLIENT, received.body)
+        password = reader.string()
+        reader.end()
+        return Secret(password)
+
+    async def _more(self) -> bytes:
+        data = await self._connection.read()
+        if not data:
+            raise ProtocolViolation("client", "Your client closed the connection during its handshake.")
+        return data
+
+    def _take_key_back(self) -> None:
+        if self._key is not None:
+            self._cancels.take_back(self._key)
+
+
+def _sqlstate(why: SessionError) -> str:
+    if isinstance(why, Refused):
+        return _REFUSED.get(why.reason, "28000")
+    return next((code for kind, code in _SQLSTATES if isinstance(why, kind)), "XX000")

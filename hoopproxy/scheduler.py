@@ -1,0 +1,176 @@
+"""Time and concurrency on a Twisted clock, for code that must know neither.
+
+Works over a reactor and over `task.Clock` alike. Knows no socket and nothing of what it runs.
+"""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import CORO_RUNNING, getcoroutinestate
+from types import CoroutineType
+from typing import Any
+
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from hoopproxy.interfaces import IScheduler, ISignal
+
+GRACE_S = 5.0
+"""How long a cancelled work may take for its `finally` blocks (an fsync, a last word) before nobody waits any more."""
+
+
+@implementer(ISignal)
+class Signal:
+    """One value that many may wait for."""
+
+    __slots__ = ("_is_set", "_value", "_waiting")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._value: Any = None
+        self._waiting: deque[Deferred[None]] = deque()
+
+    def set(self, value: Any = None) -> None:
+        if self._is_set:
+            return
+        self._is_set, self._value = True, value
+        while self._waiting:  # one that is woken may cancel another
+            self._waiting.popleft().callback(None)
+
+    async def wait(self) -> Any:
+        if not self._is_set:
+            waiter: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(waiter)
+            await waiter
+        return self._value
+
+
+@implementer(IScheduler)
+class TwistedScheduler:
+    """A scheduler over a reactor's time, or over a `task.Clock` that a test turns by hand.
+
+    Cancelling a coroutine raises `CancelledError` inside it, where it awaits, so that its `finally` blocks run; it is
+    over when they have run. One that is not over `GRACE_S` later is left behind, and the log names it.
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._is_test_clock = isinstance(reactor, Clock)
+        self._log = structlog.get_logger()
+
+    def now_s(self) -> float:
+        return self._reactor.seconds()
+
+    def monotonic_s(self) -> float:
+        return self._reactor.seconds() if self._is_test_clock else time.monotonic()
+
+    async def sleep(self, duration_s: float) -> None:
+        done: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._reactor.callLater(max(0.0, duration_s), done.callback, None)
+        await done
+
+    async def within(self, limit_s: float, work: Awaitable[Any]) -> Any:
+        running = _Work(work)
+        try:
+            in_time = await self._over(running, limit_s)
+        except CancelledError:
+            await self._stop((running,))
+            raise
+        if in_time:
+            return running.result()
+        await self._stop((running,))
+        raise TimeoutError
+
+    async def first(self, *works: Awaitable[Any]) -> Any:
+        running = tuple(_Work(work) for work in works)
+        ended: Deferred[_Work] = Deferred()
+        for work in running:
+            work.when_over(partial(_tell, ended, work))
+        try:
+            winner = await ended
+        except CancelledError:
+            await self._stop(running)
+            raise
+        await self._stop(tuple(work for work in running if work is not winner))
+        return winner.result()
+
+    def signal(self) -> ISignal:
+        return Signal()
+
+    async def _over(self, work: "_Work", limit_s: float) -> bool:
+        """Whether it is over within that time. Most work is at once, and costs no timer."""
+        if work.is_over:
+            return True
+        ended: Deferred[bool] = Deferred()
+        work.when_over(partial(_tell, ended, True))
+        timer = self._reactor.callLater(max(0.0, limit_s), ended.callback, False)
+        try:
+            return await ended
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    async def _stop(self, losers: tuple["_Work", ...]) -> None:
+        """Cancel all, then wait until all are over. What they still have to say concerns nobody but the log."""
+        for loser in losers:
+            self._cancel(loser)
+            loser.when_over(partial(self._last_words, loser))
+        for loser in losers:
+            if not await self._over(loser, GRACE_S):
+                self._log.error("cancelled-work-goes-on", work=loser.name, waited_s=GRACE_S)
+
+    def _cancel(self, work: "_Work") -> None:
+        if getcoroutinestate(work.coroutine) == CORO_RUNNING:
+            # It is what called us, by a signal that it set, say. Twisted would lose this; its next wait is soon.
+            self._reactor.callLater(0, self._cancel, work)
+        else:
+            work.deferred.cancel()
+
+    def _last_words(self, work: "_Work") -> None:
+        failure = work.outcome
+        if isinstance(failure, Failure) and not isinstance(failure.value, CancelledError):
+            self._log.error("cancelled-work-failed", work=work.name, exc_info=failure.value)
+
+
+class _Work:
+    """One awaitable that was started; it is over when its `finally` blocks are, too."""
+
+    __slots__ = ("_told", "coroutine", "deferred", "is_over", "name", "outcome")
+
+    def __init__(self, work: Awaitable[Any]) -> None:
+        self.name = getattr(work, "__qualname__", type(work).__name__)
+        self.is_over = False
+        self.outcome: Any = None
+        self._told: list[Callable[[], None]] = []
+        self.coroutine = work if isinstance(work, CoroutineType) else _waiting(work)
+        self.deferred = Deferred.fromCoroutine(self.coroutine).addBoth(self._end)
+
+    def result(self) -> Any:
+        if isinstance(self.outcome, Failure):
+            self.outcome.raiseException()
+        return self.outcome
+
+    def when_over(self, tell: Callable[[], None]) -> None:
+        if self.is_over:
+            tell()
+        else:
+            self._told.append(tell)
+
+    def _end(self, outcome: Any) -> None:
+        self.is_over, self.outcome = True, outcome
+        for tell in self._told:
+            tell()
+
+
+async def _waiting(work: Awaitable[Any]) -> Any:
+    return await work
+
+
+def _tell[T](ended: Deferred[T], what: T) -> None:
+    if not ended.called:
+        ended.callback(what)

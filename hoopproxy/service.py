@@ -1,0 +1,239 @@
+"""`twistd hoopproxy`: builds the gateway out of configuration and runs it. The only file that knows every room.
+
+Holds no decision: what may pass is decided in `hoopproxy.session`, called from here once per connection.
+"""
+
+import secrets
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python import usage
+
+from hoopproxy.admit.admission import Admission
+from hoopproxy.admit.keyring import Keyring
+from hoopproxy.admit.leases import Leases
+from hoopproxy.admit.places import Places
+from hoopproxy.asking import Asking
+from hoopproxy.commands import Commands
+from hoopproxy.config.load import load
+from hoopproxy.config.model import Config
+from hoopproxy.control import ControlServer, Feed
+from hoopproxy.dial.resolver import Resolver
+from hoopproxy.errors import ConfigError, Revoked, SessionError
+from hoopproxy.evidence.entries import GatewayStarted, GatewayStopped
+from hoopproxy.evidence.ledger import Ledger
+from hoopproxy.evidence.pseudonyms import Pseudonyms
+from hoopproxy.interfaces import IFrontend
+from hoopproxy.listen.server import Server
+from hoopproxy.model import Endpoint
+from hoopproxy.registry import Addons, Protocols, build, protocols
+from hoopproxy.relay.judges import Judges
+from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.session import Gateway, run
+from hoopproxy.watchdog import Watchdog
+from hoopproxy.wire.kernel import COMPILED
+
+
+class Options(usage.Options):
+    """What `twistd hoopproxy` takes."""
+
+    optParameters = (("config", "c", "conf/hoopproxy.toml", "The configuration; its two companions are named in it."),)
+    optFlags = (("check", None, "Check the configuration and every addon, say what would run, and open nothing."),)
+
+    def postOptions(self) -> None:
+        """A mistake is said here, before twistd goes to the background, and never as a traceback."""
+        try:
+            self["loaded"] = load(Path(self["config"]))
+        except ConfigError as why:
+            raise usage.UsageError(str(why)) from why
+
+
+def makeService(options: Options) -> IService:
+    """The service that twistd runs. Ends the process, with sentences, when an addon can't be built."""
+    from twisted.internet import reactor  # noqa: TID251 - here it enters the house, to be passed on
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=lambda *_: _Lines(),
+    )
+    config: Config = options["loaded"]
+    try:
+        scheduler = TwistedScheduler(reactor)
+        addons, spoken = build(config, scheduler), protocols(config)
+        if options["check"]:
+            sys.stdout.write("\n".join(described(config, addons)) + "\n")
+            sys.exit(0)
+        return GatewayService(reactor, config, addons, spoken, scheduler)
+    except ConfigError as why:
+        sys.exit(f"hoopproxy can't start.\n{why}")
+
+
+class _Lines:
+    """Structured lines into twistd's own log, whichever place, rotation and format that has."""
+
+    _log = Logger("hoopproxy")
+
+    def info(self, line: str) -> None:
+        """News."""
+        self._log.info("{line}", line=line)
+
+    def warning(self, line: str) -> None:
+        """Somebody should look at it."""
+        self._log.warn("{line}", line=line)
+
+    def error(self, line: str) -> None:
+        """Somebody must."""
+        self._log.error("{line}", line=line)
+
+
+def described(config: Config, addons: Addons) -> list[str]:
+    """What would run, in lines: listeners, the order in which addons are asked, targets."""
+    lines = [
+        f"gateway {config.gateway.name} in {config.gateway.country}, zone {config.gateway.zone}: configuration is fine"
+    ]
+    for listener in config.listeners:
+        places = ", ".join(str(Endpoint(address, listener.port)) for address in listener.addresses)
+        lines.append(f"listener {listener.name}: {listener.protocol} on {places}")
+    for role, names in asdict(config.roles).items():
+        asked = (names,) if isinstance(names, str) else names
+        lines.append(f"{role}: {', '.join(f'{name} ({config.addons[name].use})' for name in asked) or 'none'}")
+    for target in config.targets.values():
+        lines.append(
+            f"target {target.name}: {target.protocol}, zone {target.zone}, accounts {', '.join(target.accounts)}"
+        )
+    lines.extend(f"addon {name}: {origin}, sha256 {digest[:16]}" for name, origin, digest in addons.provenance)
+    return lines
+
+
+def assembled(reactor: Any, config: Config, addons: Addons, spoken: Protocols, scheduler: TwistedScheduler) -> Gateway:
+    """The gateway: every room with what it needs, and nothing that it doesn't."""
+    limits, log = config.limits, structlog.get_logger("hoopproxy")
+    ask = Asking(scheduler, limits.decision_s_max)
+    leases = Leases(scheduler)
+    own = frozenset(Endpoint(address, listener.port) for listener in config.listeners for address in listener.addresses)
+    places = Places(
+        checks=addons.residency,
+        zones=config.zones,
+        gateway_name=config.gateway.name,
+        gateway_country=config.gateway.country,
+        storage_country=config.storage_country,
+        own=own,
+        scheduler=scheduler,
+        ask=ask,
+    )
+    admission = Admission(
+        authenticators=addons.authenticators,
+        router=addons.router,
+        grant_sources=addons.grants,
+        places=places,
+        resolver=Resolver(reactor, limits),
+        roles_of=config.policy.roles_of,
+        leases=leases,
+        limits=limits,
+        scheduler=scheduler,
+        ask=ask,
+    )
+    pseudonyms = Pseudonyms(config.gateway.pseudonym_key_file.read_bytes())
+    ledger = Ledger(addons.evidence, pseudonyms, scheduler, config.gateway.name, ask)
+    return Gateway(
+        admission=admission,
+        leases=leases,
+        keyring=Keyring(addons.credentials, ask),
+        dialers={name: dialer(reactor, limits, scheduler) for name, dialer in spoken.dialers.items()},
+        wires={name: wire(limits) for name, wire in spoken.wires.items()},
+        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, scheduler, ask),
+        recorder=addons.recorder,
+        ledger=ledger,
+        limits=limits,
+        scheduler=scheduler,
+        ask=ask,
+        new_session_id=lambda: secrets.token_hex(10),
+        tell=log.info,
+    )
+
+
+class GatewayService(MultiService):
+    """The running gateway. Ports are bound while twistd still has its rights; nobody is served before the start is in
+    the log."""
+
+    def __init__(
+        self, reactor: Any, config: Config, addons: Addons, spoken: Protocols, scheduler: TwistedScheduler
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # Twisted's is not annotated
+        limits = config.limits
+        self._reactor, self._config, self._addons = reactor, config, addons
+        self._ready = scheduler.signal()
+        self._log = structlog.get_logger("hoopproxy")
+        self._gateway = gateway = assembled(reactor, config, addons, spoken, scheduler)
+        self._feed = Feed()
+        gateway.ledger.follow = self._feed.tell
+        addons.recorder.chunk_noted = gateway.ledger.note
+        listeners = [spoken.listeners[each.protocol](each, limits, scheduler) for each in config.listeners]
+        self._servers = {
+            each.settings.name: Server(reactor, each, limits, scheduler, self._serve) for each in listeners
+        }
+        commands = Commands(gateway).by_name()
+        for part in (
+            Watchdog(reactor, limits, addons.modules),
+            ControlServer(reactor, config.gateway.control_socket, limits, commands, self._feed.subscribe),
+            *self._servers.values(),
+        ):
+            part.setServiceParent(self)  # type: ignore[no-untyped-call] # Twisted's is not annotated
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
+        Deferred.fromCoroutine(self._begin())
+
+    def stopService(self) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._end())
+
+    async def _serve(self, frontend: IFrontend) -> None:
+        await self._ready.wait()
+        await run(frontend, self._gateway)
+
+    async def _begin(self) -> None:
+        """The start is the log's next entry; then clients are served."""
+        config = self._config
+        if not COMPILED:
+            self._log.warning(
+                "row-kernel-interpreted", sentence="Masked rows cost a hundred times more: run make build."
+            )
+        try:
+            await self._gateway.ledger.note(
+                GatewayStarted(
+                    config.gateway.name,
+                    config.gateway.zone,
+                    config.digest,
+                    config.policy.revision,
+                    config.zones.revision,
+                    self._addons.provenance,
+                )
+            )
+        except SessionError as why:
+            self._log.error("not-started", sentence=why.sentence, detail=why.detail)
+            self._reactor.stop()
+            return
+        self._ready.set()
+        endpoints = {name: [str(each) for each in server.endpoints] for name, server in self._servers.items()}
+        self._log.info(
+            "ready", gateway=config.gateway.name, endpoints=endpoints, control=str(config.gateway.control_socket)
+        )
+
+    async def _end(self) -> None:
+        """Live sessions are told and ended, then the log is."""
+        self._gateway.leases.end_all(Revoked("The gateway is stopping; connect again in a moment."))
+        await super().stopService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
+        try:
+            await self._gateway.ledger.note(GatewayStopped("stopped"))
+        except SessionError as why:
+            self._log.error("end-unwritten", sentence=why.sentence, detail=why.detail)

@@ -1,0 +1,336 @@
+"""The whole house in memory: `session.run` with real admission, relay and PostgreSQL machine, and no socket.
+
+For plugin authors and for this project's own tests: put addons in, run a script of queries, look at what each end saw.
+Time is a `task.Clock`; the target is a scripted PostgreSQL that answers each simple query with one canned result.
+"""
+
+import struct
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from hoopproxy.access.policy import Policy, Role
+from hoopproxy.admit.admission import Admission
+from hoopproxy.admit.keyring import Keyring
+from hoopproxy.admit.leases import Leases
+from hoopproxy.admit.places import Places
+from hoopproxy.asking import Asking
+from hoopproxy.errors import SessionError
+from hoopproxy.evidence.ledger import Ledger
+from hoopproxy.evidence.pseudonyms import Pseudonyms
+from hoopproxy.interfaces import IDialer, IFrontend, IPeer, IReached, IResolver
+from hoopproxy.model import (
+    Arrival,
+    Catalog,
+    Credentials,
+    Endpoint,
+    IPAddress,
+    Limits,
+    Measurements,
+    Passage,
+    Permit,
+    Relation,
+    Secret,
+    Side,
+    Target,
+    TargetSecret,
+    UpstreamTls,
+)
+from hoopproxy.relay.judges import Judges
+from hoopproxy.residency.packaged import read_packaged
+from hoopproxy.residency.zones import parse
+from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.session import Gateway, run
+from hoopproxy.testing import healthy
+from hoopproxy.wire.postgres.machine import PostgresWires
+
+CANARY = b"canary-4111111111111111"
+"""The protected value that the scripted target answers with: no client may ever see it."""
+
+PROTECTED = "public.customers.card"
+TABLE_OID, KNOWN_OID = 16401, 16402
+START_S = 1_800_000_000.0
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    """One PostgreSQL message (protocol chapter "Message Formats")."""
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def query(text: str) -> bytes:
+    """A simple query."""
+    return message(b"Q", text.encode() + b"\0")
+
+
+def canned_result() -> bytes:
+    """What the target answers to any query: one row, its id and its card number."""
+    columns = b"".join(
+        name + b"\0" + struct.pack("!ihihih", TABLE_OID, number, oid, size, -1, 0)
+        for name, number, oid, size in ((b"id", 1, 23, 4), (b"card", 2, 25, -1))
+    )
+    cells = b"".join(struct.pack("!i", len(cell)) + cell for cell in (b"1", CANARY))
+    return b"".join(
+        (
+            message(b"T", struct.pack("!h", 2) + columns),
+            message(b"D", struct.pack("!h", 2) + cells),
+            message(b"C", b"SELECT 1\0"),
+            message(b"Z", b"I"),
+        )
+    )
+
+
+class _Pipe:
+    """Bytes that one end gives and the other reads, one reader at a time."""
+
+    def __init__(self) -> None:
+        self._waiting: Deferred[bytes] | None = None
+        self._ready: list[bytes] = []
+        self.sent = bytearray()
+        self.closed = False
+
+    def give(self, data: bytes) -> None:
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.callback(data)
+        else:
+            self._ready.append(data)
+
+    async def read(self) -> bytes:
+        if self._ready:
+            return self._ready.pop(0)
+        self._waiting = Deferred()
+        return await self._waiting
+
+    async def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+@implementer(IFrontend)
+class MemoryFrontend(_Pipe):
+    """A client: `give` it what the client sends; `sent` is what the client saw."""
+
+    side = Side.CLIENT
+
+    def __init__(self, arrival: Arrival, credentials: Credentials) -> None:
+        super().__init__()
+        self.arrival = arrival
+        self._credentials = credentials
+        self.welcomed = False
+        self.refusals: list[SessionError] = []
+        self.told: list[str] = []
+
+    async def credentials(self) -> Credentials | None:
+        return self._credentials
+
+    async def welcome(self, passage: Passage, peer: IPeer) -> None:
+        self.welcomed = True
+
+    def inform(self, sentence: str) -> None:
+        self.told.append(sentence)
+
+    def refuse(self, session_id: str, why: Exception) -> None:
+        assert isinstance(why, SessionError)
+        self.refusals.append(why)
+
+
+@implementer(IReached)
+class MemoryReached:
+    """A target that was reached."""
+
+    def __init__(self, peer: Endpoint) -> None:
+        self.measurements = Measurements(peer, "00" * 32)
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@implementer(IPeer)
+class MemoryPeer(_Pipe):
+    """A logged-in target that answers each simple query with `answer`."""
+
+    side = Side.SERVER
+    greeting = None
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self._answer = answer
+        self.interrupted = False
+        customers = Relation(TABLE_OID, "public", "customers", {2: PROTECTED})
+        self.catalog = Catalog({TABLE_OID: customers}, {}, frozenset({TABLE_OID, KNOWN_OID}), frozenset())
+
+    async def write(self, data: bytes) -> None:
+        await super().write(data)
+        if data[:1] == b"Q":
+            self.give(self._answer)
+
+    async def interrupt(self) -> None:
+        self.interrupted = True
+
+
+@implementer(IDialer)
+class MemoryDialer:
+    """Dials the scripted target; keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        self.permits: list[Permit] = []
+        self.logins: list[tuple[Passage, TargetSecret]] = []
+        self.peers: list[MemoryPeer] = []
+
+    async def reach(self, permit: Permit) -> IReached:
+        self.permits.append(permit)
+        return MemoryReached(Endpoint(permit.addresses[0], permit.target.port))
+
+    async def login(
+        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+    ) -> IPeer:
+        self.logins.append((passage, secret))
+        self.peers.append(MemoryPeer(canned_result()))
+        return self.peers[-1]
+
+
+@implementer(IResolver)
+class MemoryResolver:
+    """Names to the addresses of `hosts`."""
+
+    def __init__(self, hosts: dict[str, tuple[IPAddress, ...]]) -> None:
+        self.hosts = hosts
+
+    async def resolve(self, host: str) -> tuple[IPAddress, ...]:
+        return self.hosts[host]
+
+
+LEDGER = Target(
+    name="ledger",
+    protocol="postgres",
+    host="db.example",
+    port=5432,
+    zone="EU",
+    country="DE",
+    tls=UpstreamTls("db.example", None),
+    accounts={"reader": "ledger-reader"},
+    databases=("ledger",),
+)
+
+
+@dataclass
+class House:
+    """A gateway in memory. Replace any addon, then `connect` and `advance`."""
+
+    addons: "healthy.Addons" = field(default_factory=lambda: healthy.addons(LEDGER, PROTECTED))
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=Clock)
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock.rightNow = START_S
+        self.scheduler = TwistedScheduler(self.clock)
+        self.dialer = MemoryDialer()
+        self.resolver = MemoryResolver({"db.example": (ip_address("203.0.113.7"),)})
+        self.leases = Leases(self.scheduler)
+        self.gateway = self._build()
+        self._connections = 0
+
+    def _build(self) -> Gateway:
+        ask = Asking(self.scheduler, self.limits.decision_s_max)
+        policy = Policy("0" * 64, (Role("analyst", frozenset({"analysts"})),), (), ())
+        places = Places(
+            checks=self.addons.residency,
+            zones=parse(read_packaged()),
+            gateway_name="gw-1",
+            gateway_country="DE",
+            storage_country="DE",
+            own=frozenset(),
+            scheduler=self.scheduler,
+            ask=ask,
+        )
+        admission = Admission(
+            authenticators=self.addons.authenticators,
+            router=self.addons.router,
+            grant_sources=self.addons.grants,
+            places=places,
+            resolver=self.resolver,
+            roles_of=policy.roles_of,
+            leases=self.leases,
+            limits=self.limits,
+            scheduler=self.scheduler,
+            ask=ask,
+        )
+        judges = Judges(
+            self.addons.guards, self.addons.maskers, self.addons.enforcement, self.limits, self.scheduler, ask
+        )
+        return Gateway(
+            admission=admission,
+            leases=self.leases,
+            keyring=Keyring(self.addons.credentials, ask),
+            dialers={"postgres": self.dialer},
+            wires={"postgres": PostgresWires(self.limits)},
+            judges=judges,
+            recorder=self.addons.recorder,
+            ledger=Ledger(self.addons.evidence, Pseudonyms(b"k" * 32), self.scheduler, "gw-1", ask),
+            limits=self.limits,
+            scheduler=self.scheduler,
+            ask=ask,
+            new_session_id=self._new_id,
+            tell=lambda event, **fields: self.told.append((event, fields)),
+        )
+
+    def _new_id(self) -> str:
+        self._connections += 1
+        return f"s{self._connections}"
+
+    def connect(self, *sends: bytes, client: str = "198.51.100.9", target: str = "ledger") -> "Visit":
+        """A client that arrives, and then sends these pieces; runs until the house waits for something."""
+        arrival = Arrival(
+            f"c{self._connections}", "pg", "postgres", Endpoint(ip_address(client), 40000), self.clock.seconds()
+        )
+        frontend = MemoryFrontend(arrival, Credentials(target, "reader", "", Secret("token")))
+        for data in sends:
+            frontend.give(data)
+        return Visit(frontend, Deferred.fromCoroutine(run(frontend, self.gateway)))
+
+    def advance(self, visit: "Visit", until_s: float = 3600.0) -> None:
+        """Let time pass, a second at a time, until the visit is over or that much has passed."""
+        for _ in range(int(until_s)):
+            if visit.over:
+                return
+            self.clock.advance(1.0)
+
+    def with_limits(self, **changes: float) -> "House":
+        """The same house with other limits."""
+        limits = replace(self.limits, **changes)  # type: ignore[arg-type] # names are checked by replace itself
+        return House(self.addons, limits)
+
+
+@dataclass
+class Visit:
+    """One client's connection."""
+
+    frontend: MemoryFrontend
+    done: "Deferred[None]"
+
+    def __post_init__(self) -> None:
+        self.over = False
+        self.failure: Any = None
+        self.done.addCallbacks(self._ended, self._failed)
+
+    def _ended(self, _: None) -> None:
+        self.over = True
+
+    def _failed(self, failure: Any) -> None:
+        self.over, self.failure = True, failure
+
+    @property
+    def seen(self) -> bytes:
+        """All bytes that the client was sent."""
+        return bytes(self.frontend.sent)

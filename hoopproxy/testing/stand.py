@@ -1,0 +1,216 @@
+"""A whole stand around a gateway: keys, credentials, people, three configuration files, and the gateway itself.
+
+For demonstrations and tests. The gateway runs as a process of its own; PostgreSQL is given. Knows no test.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from hoopproxy.disk.keys import make_keys
+from hoopproxy.testing.certificates import Authority
+from hoopproxy.testing.forwarder import Forwarder
+from hoopproxy.testing.issuer import Issuer
+from hoopproxy.testing.postgres import PostgresCluster
+from hoopproxy.testing.process import GatewayProcess
+from hoopproxy.testing.three_files import ISSUER_URL, MASKS, Site, credential, write
+
+PEOPLE: Mapping[str, tuple[str, ...]] = MappingProxyType({"ada": ("analysts",), "franz": ("fraud",), "nobody": ()})
+"""Who there is, and in which groups."""
+
+ACCOUNT = "reader"
+"""The account of every target: reads everything, changes nothing."""
+
+READER = f"""\
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO {ACCOUNT};
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {ACCOUNT};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way into a database: a libpq connection string, whole with its secret."""
+
+    dsn: str
+    path: str = os.defpath
+    """`PATH` for client programs."""
+
+
+class Stand:
+    """Makes everything in `directory`, the databases in `cluster`, and starts the gateway; a context manager.
+
+    `databases` maps each target's name, which is its database's too, to the SQL that fills it. A cluster takes one
+    stand, since its login role is the cluster's. The server's certificate must be `authority`'s, for `localhost`.
+    `limits` and `recorder` are lines of TOML for these tables, `masks` is TOML for policy.toml.
+
+    @raise GatewayFailed
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        cluster: PostgresCluster,
+        authority: Authority,
+        databases: Mapping[str, str],
+        *,
+        port: int = 0,
+        masks: str = MASKS,
+        limits: str = "",
+        recorder: str = "",
+        addresses: tuple[str, ...] = ("127.0.0.1",),
+        token_lifetime_s: float = 12 * 3600,
+    ) -> None:
+        self.directory, self.cluster, self.authority = directory, cluster, authority
+        self.targets = tuple(databases)
+        self.secrets, self.state = directory / "secrets", directory / "state"
+        self.zone_key, self.sealed_key = self.secrets / "zone.key", self.secrets / "sealed.key"
+        self.control_socket = self.state / "control.sock"
+        self.log_directory, self.recordings = self.state / "log", self.state / "recordings"
+        self.ca_file = Path(authority.ca_file)
+        self._password = secrets.token_urlsafe(24)
+        self._forwarders: dict[str, Forwarder] = {}
+        self.issuer = Issuer(directory / "issuer", ISSUER_URL)
+        self.tokens = {
+            name: self.issuer.issue(name, groups, lifetime_s=token_lifetime_s, name=name.title())
+            for name, groups in PEOPLE.items()
+        }
+        self._make_secrets()
+        self._fill(databases)
+        self.config = write(
+            Site(
+                directory=directory / "conf",
+                state=self.state,
+                secrets=self.secrets,
+                port=port,
+                addresses=addresses,
+                issuer_url=ISSUER_URL,
+                jwks_file=self.issuer.jwks_file,
+                targets={name: (ACCOUNT,) for name in databases},
+                database_host=cluster.host,
+                database_port=cluster.port,
+                database_ca=self.ca_file,
+                server_name="localhost",
+                masks=masks,
+                limits=limits,
+                recorder=recorder,
+            )
+        )
+        self.start()
+
+    def __enter__(self) -> "Stand":
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the gateway; needed again only after its `stop` or `kill`. @raise GatewayFailed."""
+        self._close_forwarders()  # they lead to where the last one listened
+        self.gateway = GatewayProcess(self.config)
+        host, _, port = self.gateway.endpoints["front"][0].rpartition(":")
+        self.host, self.port = host.strip("[]"), int(port)
+
+    def close(self) -> None:
+        """End all that was started here. The cluster is its owner's."""
+        self._close_forwarders()
+        self.gateway.stop()
+
+    def token_file(self, person: str) -> Path:
+        """Where the person's token lies, for commands that people copy."""
+        return self.directory / "people" / f"{person}.token"
+
+    def port_from(self, source: str | None) -> int:
+        """The port on this machine that leads to the gateway and, through a forwarder, comes from `source`."""
+        if source is None:
+            return self.port
+        if source not in self._forwarders:
+            self._forwarders[source] = Forwarder((self.host, self.port), source)
+        return self._forwarders[source].port
+
+    def dsn(
+        self,
+        person: str | None,
+        target: str,
+        account: str = ACCOUNT,
+        *,
+        source: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """A connection string through the gateway, `token` in the place of the person's own. Without both it holds
+        no password."""
+        password = token or (self.tokens[person] if person else "")
+        return _dsn(
+            host="localhost",
+            hostaddr=self.host if source is None else "127.0.0.1",
+            port=self.port_from(source),
+            dbname=target,
+            user=account,
+            password=password,
+            sslmode="verify-full",
+            sslrootcert=self.ca_file,
+        )
+
+    def through(self, person: str, target: str, account: str = ACCOUNT, *, source: str | None = None) -> Door:
+        """In through the gateway, as this person, sitting at the address `source` (default: 127.0.0.1)."""
+        return Door(self.dsn(person, target, account, source=source), _path())
+
+    def direct(self, target: str) -> Door:
+        """In past the gateway, with the secret that nobody but the gateway has."""
+        return Door(
+            _dsn(
+                host="localhost",
+                hostaddr=self.cluster.host,
+                port=self.cluster.port,
+                dbname=target,
+                user=ACCOUNT,
+                password=self._password,
+                sslmode="verify-full",
+                sslrootcert=self.ca_file,
+            ),
+            _path(),
+        )
+
+    def _close_forwarders(self) -> None:
+        while self._forwarders:
+            self._forwarders.popitem()[1].close()
+
+    def _make_secrets(self) -> None:
+        credentials, people = self.secrets / "credentials", self.directory / "people"
+        for directory in (self.secrets, credentials, people, self.state, self.recordings):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_keys(self.secrets)
+        _write(self.secrets / "pseudonym.key", secrets.token_bytes(32))
+        leaf = self.authority.issue("gateway", dns=("localhost",), ips=("127.0.0.1", "::1"))
+        shutil.copyfile(leaf.certificate_file, self.secrets / "gateway.crt")
+        _write(self.secrets / "gateway.key", Path(leaf.key_file).read_bytes())
+        for name in self.targets:
+            text = f'username = "{ACCOUNT}"\npassword = "{self._password}"\n'
+            _write(credentials / f"{credential(name, ACCOUNT)}.toml", text.encode())
+        for person, token in self.tokens.items():
+            _write(self.token_file(person), token.encode())
+
+    def _fill(self, databases: Mapping[str, str]) -> None:
+        self.cluster.execute(f"CREATE ROLE {ACCOUNT} LOGIN PASSWORD '{self._password}'")
+        for name, sql in databases.items():
+            self.cluster.create_database(name)
+            self.cluster.execute(sql + READER, database=name)
+
+
+def _dsn(**words: object) -> str:
+    """libpq's keyword/value form, "" left out (PostgreSQL manual, 34.1.1.1)."""
+    quoted = {name: str(value).replace("\\", r"\\").replace("'", r"\'") for name, value in words.items()}
+    return " ".join(f"{name}='{text}'" for name, text in quoted.items() if text)
+
+
+def _path() -> str:
+    return os.environ.get("PATH", os.defpath)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A new file for its owner alone."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)

@@ -1,0 +1,152 @@
+"""The gateway's own login to a PostgreSQL target, as a machine: startup message to the first ReadyForQuery.
+
+Knows no socket and no policy. Shows a password only as SCRAM's proof; a server that wants it in clear is refused.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hoopproxy.errors import ProtocolViolation, UpstreamRefused
+from hoopproxy.model import Side, TargetSecret
+from hoopproxy.wire.postgres import scram
+from hoopproxy.wire.postgres.framing import Message, Reader, Splitter, message, string
+from hoopproxy.wire.postgres.messages import read_backend_key_data, read_fields, read_parameter_status
+from hoopproxy.wire.postgres.startup import KEY_BYTES_MAX, PROTOCOL_3_0
+
+MESSAGE_BYTES_MAX = 65_536
+MESSAGES_MAX = 1_000
+"""Before its first ReadyForQuery an honest server sends about twenty messages of under a hundred bytes."""
+
+PINNED = {"standard_conforming_strings": "on"}
+"""What a role's or database's own default may not change: with it off, a statement reads differently here and there."""
+
+_AUTHENTICATION_OK, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 10, 11, 12
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A session that the target opened. `parameters` are what it reported; the key is what cancels its statements."""
+
+    parameters: Mapping[str, str]
+    process_id: int
+    key: bytes = field(repr=False)
+
+
+class Login:
+    """`start`, then `feed` until `done` is set. Whatever is wrong raises UpstreamRefused or ProtocolViolation."""
+
+    def __init__(
+        self,
+        secret: TargetSecret,
+        database: str,
+        parameters: Mapping[str, str],
+        nonce: str,
+        end_point: bytes = b"",
+    ) -> None:
+        self.done: LoggedIn | None = None
+        self._secret, self._database, self._given = secret, database, parameters
+        self._nonce, self._end_point = nonce, end_point
+        self._splitter = Splitter(Side.SERVER)
+        self._count = 0
+        self._scram: scram.Scram | None = None
+        self._is_proved = self._is_in = False
+        self._reported: dict[str, str] = {}
+        self._process_id, self._key = 0, b""
+
+    def start(self) -> bytes:
+        """The StartupMessage."""
+        pairs = {"user": self._secret.username, "database": self._database, **PINNED, **self._given}
+        body = b"".join(string(name) + string(value) for name, value in pairs.items()) + b"\0"
+        return struct.pack("!iI", len(body) + 8, PROTOCOL_3_0) + body
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send for what the server sent; b"" in `data` is its end of stream."""
+        if not data:
+            raise UpstreamRefused(
+                "The target closed the connection while the gateway was logging in; tell the operator of the gateway.",
+                detail="end of stream during login",
+            )
+        self._splitter.append(data)
+        answers: list[bytes] = []
+        while self.done is None:
+            received = self._splitter.next(MESSAGE_BYTES_MAX, "a message during login")
+            if received is None:
+                break
+            self._count += 1
+            if self._count > MESSAGES_MAX:
+                raise ProtocolViolation("server", "The target sends without end instead of letting the gateway log in.")
+            answers.append(self._answer(received))
+        if self.done is not None and self._splitter.buffer:
+            raise ProtocolViolation("server", "The target sent something that nobody asked it for.")
+        return b"".join(answers)
+
+    def _answer(self, received: Message) -> bytes:
+        match received.kind:
+            case b"R":
+                return self._authenticate(received.body)
+            case b"E":
+                raise _refused(read_fields(received.body))
+            case b"S" if self._is_in:
+                name, value = read_parameter_status(received.body)
+                self._reported[name] = value
+            case b"K" if self._is_in:
+                self._process_id, self._key = read_backend_key_data(received.body)
+                if not 4 <= len(self._key) <= KEY_BYTES_MAX:
+                    raise ProtocolViolation("server", "The target sent a cancel key that no server gives.")
+            case b"Z" if self._is_in:
+                if any(self._reported.get(name) != value for name, value in PINNED.items()):
+                    raise ProtocolViolation("server", "The target does not keep standard_conforming_strings on.")
+                self.done = LoggedIn(dict(self._reported), self._process_id, self._key)
+            case b"N":
+                pass  # a notice before the session has begun is for nobody
+            case _:
+                raise ProtocolViolation(
+                    "server",
+                    "The target does not speak PostgreSQL's protocol; tell the operator of the gateway.",
+                    detail=f"message {received.kind!r} during login",
+                )
+        return b""
+
+    def _authenticate(self, body: bytes) -> bytes:
+        reader = Reader(Side.SERVER, body)
+        (code,) = reader.numbers("I")
+        if code == _SASL and self._scram is None:
+            offered = set[str]()
+            while name := reader.string():
+                offered.add(name)
+            chosen = self._scram = self._choose(offered)
+            first = chosen.first()
+            return message(b"p", string(chosen.mechanism) + struct.pack("!i", len(first)) + first)
+        if code == _SASL_CONTINUE and self._scram is not None and not self._is_proved:
+            return message(b"p", self._scram.reply(reader.rest()))
+        if code == _SASL_FINAL and self._scram is not None:
+            self._scram.check(reader.rest())
+            self._is_proved = True
+            return b""
+        if code == _AUTHENTICATION_OK and self._is_proved:
+            self._is_in = True
+            return b""
+        raise UpstreamRefused(
+            "The gateway could not log in to the target; tell the operator of the gateway.",
+            detail=f"the target asks for authentication {code}; wanted is scram-sha-256 in its pg_hba.conf",
+        )
+
+    def _choose(self, offered: set[str]) -> scram.Scram:
+        if self._end_point and scram.PLUS in offered:
+            return scram.Scram(self._secret.password, self._nonce, self._end_point)
+        if scram.PLAIN in offered:
+            return scram.Scram(self._secret.password, self._nonce)
+        raise UpstreamRefused(
+            "The gateway could not log in to the target; tell the operator of the gateway.",
+            detail=f"the target offers {sorted(offered)}; wanted is {scram.PLAIN} or {scram.PLUS}",
+        )
+
+
+def _refused(fields: Mapping[str, str]) -> UpstreamRefused:
+    """The server's own words: they tell of the database or the account, which its user may know."""
+    text, code = fields.get("M", "no reason given")[:500], fields.get("C", "")[:5]
+    return UpstreamRefused(
+        f"The target refused the gateway's login: {text} (SQLSTATE {code}); tell the operator of the gateway.",
+        detail=f"SQLSTATE {code}: {text}",
+    )

@@ -1,0 +1,181 @@
+"""What was sent to the server and not yet answered, in order: the only way to know whose answer an answer is.
+
+Knows the rules of PostgreSQL's message flow (documentation chapter "Message Flow") and no bytes.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from hoopproxy.errors import ProtocolViolation
+from hoopproxy.events import Faulted
+from hoopproxy.wire.postgres.plans import Result
+from hoopproxy.wire.postgres.statements import Change, Portal, Prepared
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """`number` is that of the statement which it belongs to."""
+
+    number: int
+
+    def undo(self) -> None:
+        """The server skipped it."""
+
+
+@dataclass(slots=True, eq=False)
+class Query(Pending):
+    """A simple query: any number of results, then ReadyForQuery."""
+
+    result: Result | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Parse(Pending):
+    """Answered by ParseComplete."""
+
+    change: Change[Prepared]
+
+    def undo(self) -> None:
+        self.change.undo()
+
+
+@dataclass(slots=True, eq=False)
+class Bind(Pending):
+    """Answered by BindComplete."""
+
+    change: Change[Portal]
+    portal: Portal
+
+    def undo(self) -> None:
+        self.change.undo()
+
+
+@dataclass(slots=True, eq=False)
+class Close(Pending):
+    """Answered by CloseComplete."""
+
+    change: Change[Prepared] | Change[Portal]
+
+    def undo(self) -> None:
+        self.change.undo()
+
+
+@dataclass(slots=True, eq=False)
+class Describe(Pending):
+    """Answered by RowDescription or NoData, for a statement after ParameterDescription. `silent`: the client did not
+    ask, we did."""
+
+    of: Prepared | Portal | None
+    silent: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Execute(Pending):
+    """Answered by rows or a COPY, then CommandComplete, PortalSuspended or EmptyQueryResponse."""
+
+    change: Change[Portal]
+    portal: Portal
+    result: Result | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Sync(Pending):
+    """Answered by ReadyForQuery; ends the skipping after an error."""
+
+
+@dataclass(slots=True, eq=False)
+class CopyEnd(Pending):
+    """The client ended a COPY that the server may not have begun yet. Has no answer of its own."""
+
+
+@dataclass(slots=True, eq=False)
+class Poison(Pending):
+    """Stands in the place of a refused message: a text that can't be parsed, so that the server itself fails, skips
+    and rolls back as it would after any error. Its ErrorResponse is replaced by `error`, and
+    recorded as `faults`.
+
+    `simple`: it is a simple query, which ReadyForQuery follows.
+    """
+
+    error: bytes
+    faults: tuple[Faulted, ...]
+    simple: bool
+    failed: bool = False
+
+
+class Queue:
+    """The pending requests of one connection.
+
+    `skipping`: the server is ignoring, or will ignore, all that comes until a Sync. `copying`: the client owes the
+    server the data of a COPY. `settled`: the transaction status (I, T, E) while nothing was sent since the server last
+    said it, else None.
+    """
+
+    def __init__(self) -> None:
+        self._pending: deque[Pending] = deque()
+        self.skipping = False
+        self.copying = False
+        self.settled: bytes | None = b"I"
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    @property
+    def head(self) -> Pending | None:
+        """Whose turn it is to be answered."""
+        return self._pending[0] if self._pending else None
+
+    def add(self, pending: Pending) -> None:
+        """It was sent."""
+        self._pending.append(pending)
+        self.settled = None
+        self._pass_markers()
+
+    def pop(self) -> None:
+        """The head was answered."""
+        self._pending.popleft()
+        self._pass_markers()
+
+    def ready(self, status: bytes) -> None:
+        """The server ended a query or a batch."""
+        self.settled = status if not self._pending else None
+
+    def _pass_markers(self) -> None:
+        while self._pending and isinstance(self._pending[0], CopyEnd):
+            self._pending.popleft()
+
+    def failed(self) -> None:
+        """The head, part of an extended query, was answered by an error: the server skips all until the next Sync.
+
+        Even simple queries. Undone backwards, so that each name reverts to what it stood for before.
+        """
+        skipped = []
+        while self._pending and not isinstance(self._pending[0], Sync):
+            skipped.append(self._pending.popleft())
+        for pending in reversed(skipped):
+            pending.undo()
+        self.skipping = not self._pending
+
+    def refused(self) -> None:
+        """The head's result was replaced by an error of ours: the client is taken to skip until its next Sync."""
+        if isinstance(self.head, Execute):
+            self.skipping = not any(isinstance(pending, Sync | Query) for pending in self._pending)
+
+    def ends_with_sync(self) -> bool:
+        """Whether the head is part of an extended query whose Sync was sent already."""
+        return isinstance(self.head, Execute) and any(isinstance(pending, Sync) for pending in self._pending)
+
+    def copy_begins(self) -> None:
+        """The server wants the head's COPY data. While it reads them it ignores Sync and Flush (`CopyGetData`, for
+        libpq, which sends a Sync behind every Execute), and takes anything else for an error.
+
+        @raise ProtocolViolation: the client sent something else.
+        """
+        self.copying = True
+        while len(self._pending) > 1 and self.copying:
+            behind = self._pending[1]
+            if isinstance(behind, CopyEnd):
+                self.copying = False
+            elif not isinstance(behind, Sync):
+                raise ProtocolViolation("client", "A message was sent in the middle of COPY data.")
+            del self._pending[1]

@@ -1,0 +1,119 @@
+"""What becomes of results: which plan cuts one, and what of it the client and the recording get.
+
+Knows rows and shapes; which message means what is the business of `server_half`.
+"""
+
+from hoopproxy.errors import ProtocolViolation
+from hoopproxy.events import Columns, Completed, Faulted, Field, Rows, Shape
+from hoopproxy.wire.postgres import messages, pending
+from hoopproxy.wire.postgres.draft import Draft
+from hoopproxy.wire.postgres.pending import Execute, Queue
+from hoopproxy.wire.postgres.plans import Plans, Result
+from hoopproxy.wire.postgres.statements import be_sure
+from hoopproxy.wire.postgres.terms import Terms
+
+
+def unexpected(kind: bytes, queue: Queue) -> ProtocolViolation:
+    """The server sent something that the head of the queue is not answered by."""
+    return ProtocolViolation(
+        "server",
+        "The target sent a message that does not belong here; it was not passed on.",
+        detail=f"kind {kind!r} while {type(queue.head).__name__} is pending",
+    )
+
+
+class Results:
+    """The results of one connection. `muted`: one was refused, and the client hears nothing until ReadyForQuery."""
+
+    def __init__(self, terms: Terms, queue: Queue) -> None:
+        self._terms, self._queue = terms, queue
+        self.plans = Plans(terms.limits.row_bytes_max)
+        self.muted = False
+
+    def show(self, data: bytes, draft: Draft) -> None:
+        """To the client, unless it was told that its statement failed."""
+        if not self.muted:
+            draft.to_client.append(data)
+
+    def open(
+        self, head: pending.Query | pending.Execute, fields: tuple[Field, ...] | None, draft: Draft
+    ) -> Shape | None:
+        """A result begins; answers its shape when its plan isn't known yet. None for `fields`: nobody described it."""
+        if self.muted:
+            return None
+        cutter = self.plans.counting
+        if self._terms.guarded:
+            if fields is None:
+                raise unexpected(b"D", self._queue)
+            found = self.plans.find(fields)
+            if isinstance(found, Shape):
+                return found
+            plan, cutter = found
+            if plan.refusal:
+                self.refuse(plan.refusal, draft)
+                return None
+        head.result = Result(head.number, cutter, self._terms.rows_recorded_max)
+        if fields is not None:
+            draft.records.append(Columns(head.number, Shape(fields)))
+        return None
+
+    def begin(self, head: pending.Execute, draft: Draft) -> Shape | None:
+        """The first answer to an Execute that is no error: what it answers with must be known by now."""
+        be_sure(head.change, head.portal.statement)
+        portal = head.portal
+        if head.result is not None:
+            return None
+        if portal.fields is None:
+            portal.fields = portal.described
+        if portal.fields is None and not self._terms.guarded and portal.prepared.fields is not None:
+            portal.fields = portal.bind.applied_to(portal.prepared.fields)
+        if portal.fields == ():
+            head.result = Result(head.number, self.plans.nothing, self._terms.rows_recorded_max)
+            return None
+        return self.open(head, portal.fields, draft)
+
+    def rows(self, buffer: bytearray, draft: Draft) -> Shape | bool:
+        """A run of rows at the front of `buffer`, which is used up: a shape to ask for first, or whether a row was
+        whole.
+
+        @raise ProtocolViolation, LimitReached, AddonFailure: nothing of the run was shown.
+        """
+        head = self._queue.head
+        if not isinstance(head, pending.Query | pending.Execute):
+            raise unexpected(b"D", self._queue)
+        shape = self.begin(head, draft) if isinstance(head, Execute) else None
+        if shape is not None:
+            return shape
+        if self.muted:
+            cut = self.plans.counting.cut(buffer, 0)
+        elif head.result is None:
+            raise unexpected(b"D", self._queue)
+        else:
+            result = head.result
+            cut = result.cutter.cut(buffer, result.recorded_left)
+            if cut.rows:
+                draft.to_client.append(cut.output)
+                draft.records.append(Rows(result.number, cut.output[: cut.marked], cut.rows))
+                result.rows += cut.rows
+                result.recorded_left = max(0, result.recorded_left - cut.rows)
+        del buffer[: cut.bytes_used]
+        return cut.rows > 0
+
+    def end(self, head: pending.Query | pending.Execute, tag: str, draft: Draft) -> None:
+        """A result is complete; a query may bring another."""
+        if not self.muted:
+            draft.records.append(Completed(head.number, tag, head.result.rows if head.result else 0))
+        head.result = None
+
+    def refuse(self, sentence: str, draft: Draft) -> None:
+        """An error in the place of the head's result, which may not be shown.
+
+        The client takes it for the target's and expects nothing until ReadyForQuery. The target knows nothing of it;
+        what it goes on to say is swallowed.
+        """
+        head = self._queue.head
+        assert head is not None
+        self.show(messages.error(sentence), draft)
+        draft.records.append(Faulted(head.number, messages.INSUFFICIENT_PRIVILEGE, sentence))
+        self.muted = True
+        self._queue.refused()

@@ -1,0 +1,139 @@
+"""SCRAM-SHA-256 and SCRAM-SHA-256-PLUS from the client's side (RFC 5802, RFC 7677), as three messages.
+
+Pure: the nonce is given. Trusts nothing of the server: it must prove that it knows the password, too.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import stringprep
+import unicodedata
+from functools import lru_cache
+
+from hoopproxy.errors import UpstreamRefused
+from hoopproxy.model import Secret
+
+PLAIN, PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
+
+ITERATIONS_MIN = 4096
+"""RFC 7677 §4: what a server should at least ask for; PostgreSQL's default."""
+
+ITERATIONS_MAX = 100_000
+"""About 50 ms of computing, once per secret: a target can't hold up the gateway by asking for more."""
+
+SALT_BYTES_MAX = 1024
+
+
+class Scram:
+    """One exchange: `first`, then `reply` to the server's challenge, then `check` its proof.
+
+    `end_point` is the hash of the server's certificate (RFC 5929 §4); b"" means that there is no channel to bind to.
+    """
+
+    def __init__(self, password: Secret, nonce: str, end_point: bytes = b"") -> None:
+        self._password, self._nonce = password, nonce
+        self._header = "p=tls-server-end-point,," if end_point else "n,,"
+        self._binding = base64.b64encode(self._header.encode() + end_point).decode()
+        self._bare = f"n=,r={nonce}"
+        self._server_signature = b""
+
+    @property
+    def mechanism(self) -> str:
+        """Its name as the server offers it."""
+        return PLAIN if self._header == "n,," else PLUS
+
+    def first(self) -> bytes:
+        """client-first-message. The user's name is in the startup message, so it is empty here (as libpq sends it)."""
+        return (self._header + self._bare).encode()
+
+    def reply(self, challenge: bytes) -> bytes:
+        """client-final-message. @raise UpstreamRefused: the challenge is none that an honest server sends."""
+        text = _ascii(challenge)
+        fields = dict(part.partition("=")[::2] for part in text.split(","))
+        nonce, iterations = fields.get("r", ""), fields.get("i", "")
+        try:
+            salt = base64.b64decode(fields.get("s", ""), validate=True)
+        except binascii.Error as why:
+            raise _refused("its SCRAM salt is no base64") from why
+        if list(fields) != ["r", "s", "i"] or not 0 < len(salt) <= SALT_BYTES_MAX:
+            raise _refused("its SCRAM challenge is malformed")
+        if not nonce.startswith(self._nonce) or nonce == self._nonce:
+            raise _refused("its SCRAM nonce does not continue ours")
+        if not iterations.isdecimal() or not ITERATIONS_MIN <= int(iterations[:9]) <= ITERATIONS_MAX:
+            raise _refused(
+                f"it asks for {iterations[:9]} SCRAM iterations, wanted are {ITERATIONS_MIN} to {ITERATIONS_MAX}"
+            )
+        client_key, server_key = _keys(_prepared(self._password.reveal()), salt, int(iterations))
+        final = f"c={self._binding},r={nonce}"
+        message = f"{self._bare},{text},{final}".encode()
+        signature = _hmac(hashlib.sha256(client_key).digest(), message)
+        proof = bytes(key ^ sign for key, sign in zip(client_key, signature, strict=True))
+        self._server_signature = _hmac(server_key, message)
+        return f"{final},p={base64.b64encode(proof).decode()}".encode()
+
+    def check(self, outcome: bytes) -> None:
+        """server-final-message. @raise UpstreamRefused: the server does not know the password."""
+        wanted = b"v=" + base64.b64encode(self._server_signature)
+        if not self._server_signature or not hmac.compare_digest(wanted, outcome):
+            raise _refused("it could not prove that it knows the password")
+
+
+def end_point(certificate_der: bytes, signature_hash: str | None) -> bytes:
+    """tls-server-end-point (RFC 5929 §4.1): MD5 and SHA-1 count as SHA-256; b"" where a signature names no hash."""
+    if signature_hash is None:
+        return b""
+    name = "sha256" if signature_hash in ("md5", "sha1") else signature_hash
+    return hashlib.new(name, certificate_der).digest()
+
+
+@lru_cache(maxsize=256)
+def _keys(password: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
+    """ClientKey and ServerKey: milliseconds to compute, and the same for each login with one secret."""
+    salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+    return _hmac(salted, b"Client Key"), _hmac(salted, b"Server Key")
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    return hmac.new(key, message, hashlib.sha256).digest()
+
+
+def _prepared(password: str) -> bytes:
+    """SASLprep (RFC 4013), and the bytes as they are where it does not apply, as PostgreSQL does."""
+    if password.isascii():
+        return password.encode()
+    mapped = "".join(
+        " " if stringprep.in_table_c12(character) else character
+        for character in password
+        if not stringprep.in_table_b1(character)
+    )
+    prepared = unicodedata.normalize("NFKC", mapped)
+    prohibited = (
+        stringprep.in_table_c12,
+        stringprep.in_table_c21_c22,
+        stringprep.in_table_c3,
+        stringprep.in_table_c4,
+        stringprep.in_table_c5,
+        stringprep.in_table_c6,
+        stringprep.in_table_c7,
+        stringprep.in_table_c8,
+        stringprep.in_table_c9,
+        stringprep.in_table_a1,
+    )
+    if not prepared or any(is_in(character) for character in prepared for is_in in prohibited):
+        return password.encode()
+    return prepared.encode()
+
+
+def _ascii(message: bytes) -> str:
+    try:
+        return message.decode("ascii")
+    except UnicodeDecodeError as why:
+        raise _refused("its SCRAM challenge is no ASCII text") from why
+
+
+def _refused(what: str) -> UpstreamRefused:
+    return UpstreamRefused(
+        "The gateway could not log in to the target; tell the operator of the gateway.",
+        detail=f"the target failed SCRAM: {what}",
+    )

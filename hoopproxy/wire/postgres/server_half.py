@@ -1,0 +1,260 @@
+"""What the server sends to a logged-in client: whose answer it is, which plan cuts it, and what the client sees.
+
+Knows nothing of requests but the queue of pending ones.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from hoopproxy.events import Copied, Faulted, Field, Plan, Reply, Shape
+from hoopproxy.model import Side
+from hoopproxy.wire.postgres import messages, pending
+from hoopproxy.wire.postgres.complaints import harmless_notice, read_error, readable
+from hoopproxy.wire.postgres.draft import Draft
+from hoopproxy.wire.postgres.framing import HEADER_BYTES, Message, Reader, Splitter, message, string
+from hoopproxy.wire.postgres.pending import Queue
+from hoopproxy.wire.postgres.requests import SYNC
+from hoopproxy.wire.postgres.results import Results, unexpected
+from hoopproxy.wire.postgres.statements import Book, Portal, Prepared, be_sure
+from hoopproxy.wire.postgres.terms import Terms
+
+_COPY_FAIL = message(b"f", string("refused by hoopproxy"))
+_COPY_OUT = "The gateway can't mask what COPY sends here, because values are judged by their content; use SELECT."
+_FORGET_ALL = ("DISCARD ALL", "DEALLOCATE ALL")
+
+
+class ServerHalf:
+    """The server's direction."""
+
+    def __init__(self, terms: Terms, book: Book, queue: Queue) -> None:
+        self._terms, self._book, self._queue = terms, book, queue
+        self._inbox = Splitter(Side.SERVER)
+        self._results = Results(terms, queue)
+        self._held: Message | None = None
+        self._passing = 0
+        self._copying, self._copied = False, 0
+
+    def append(self, data: bytes) -> None:
+        """Take what arrived."""
+        self._inbox.append(data)
+
+    def answer(self, reply: Reply, draft: Draft) -> None:
+        """The plan for the shape that was asked about."""
+        if not isinstance(reply, Plan):
+            raise AssertionError(f"a shape is not answered by {type(reply).__name__}")
+        self._results.plans.learn(reply)
+
+    def run(self, draft: Draft) -> Shape | None:
+        """Go through what arrived, up to the first unknown shape. @raise ProtocolViolation, LimitReached."""
+        bytes_max = self._terms.limits.statement_bytes_max
+        while True:
+            if self._passing:
+                if not self._pass_copy_data(draft):
+                    return None
+                continue
+            head = self._inbox.head() if self._held is None else None
+            if head is not None and head[0] == b"D":
+                rows = self._results.rows(self._inbox.buffer, draft)
+                if rows is True:
+                    continue
+                return rows or None
+            if head is not None and head[0] == b"d":
+                if not self._copying:
+                    raise unexpected(head[0], self._queue)
+                self._passing = head[1]
+                self._copied += head[1] - HEADER_BYTES
+                continue
+            held, self._held = self._held, None
+            whole = held or self._inbox.next(bytes_max, "limits.statement_bytes_max")
+            if whole is None:
+                return None
+            take = self._TAKES.get(whole.kind)
+            if take is None:
+                raise unexpected(whole.kind, self._queue)
+            shape = take(self, whole, draft)
+            if shape is not None:
+                self._held = whole  # its turn comes again once the plan is known
+                return shape
+
+    # Messages, by their letter --------------------------------------------------------------------------------------
+
+    def _row_description(self, message: Message, draft: Draft) -> Shape | None:
+        fields = messages.read_row_description(message.body, self._terms.path)
+        head = self._queue.head
+        if isinstance(head, pending.Describe):
+            self._described(head, fields, message, draft)
+            return None
+        if not isinstance(head, pending.Query) or head.result is not None:
+            raise unexpected(message.kind, self._queue)
+        shape = self._results.open(head, fields, draft)
+        if shape is None:
+            self._results.show(message.raw, draft)
+        return shape
+
+    def _no_data(self, message: Message, draft: Draft) -> None:
+        head = self._queue.head
+        if not isinstance(head, pending.Describe):
+            raise unexpected(message.kind, self._queue)
+        self._described(head, (), message, draft)
+
+    def _described(self, head: pending.Describe, fields: tuple[Field, ...], message: Message, draft: Draft) -> None:
+        match head.of:
+            case Portal() as portal:
+                portal.described = fields
+            case Prepared() as prepared:
+                prepared.fields = fields
+        self._queue.pop()
+        if not head.silent:
+            self._results.show(message.raw, draft)
+
+    def _parameter_description(self, message: Message, draft: Draft) -> None:
+        head = self._queue.head
+        if not isinstance(head, pending.Describe) or head.silent:
+            raise unexpected(message.kind, self._queue)
+        self._results.show(message.raw, draft)
+
+    def _confirmation(self, message: Message, draft: Draft) -> None:
+        """ParseComplete, BindComplete or CloseComplete."""
+        match message.kind, self._queue.head:
+            case (b"1", pending.Parse(change=change)) | (b"3", pending.Close(change=change)):
+                change.confirm()
+            case b"2", pending.Bind(change=change, portal=portal):
+                be_sure(portal.statement)
+                change.confirm()
+            case _:
+                raise unexpected(message.kind, self._queue)
+        self._queue.pop()
+        self._results.show(message.raw, draft)
+
+    def _end(self, message: Message, draft: Draft) -> Shape | None:
+        """CommandComplete, PortalSuspended or EmptyQueryResponse."""
+        head = self._queue.head
+        if not isinstance(head, pending.Query | pending.Execute):
+            raise unexpected(message.kind, self._queue)
+        if isinstance(head, pending.Execute):
+            shape = self._results.begin(head, draft)
+            if shape is not None:
+                return shape
+            self._queue.pop()
+        self._queue.copying = False
+        tag = _tag(message)
+        self._results.end(head, tag, draft)
+        if tag in _FORGET_ALL:
+            self._book.statements.forget_confirmed()
+        self._results.show(message.raw, draft)
+        return None
+
+    def _error(self, message: Message, draft: Draft) -> None:
+        complaint, head = read_error(message, self._terms.guarded), self._queue.head
+        fault = Faulted(head.number if head else 0, complaint.code, complaint.text)
+        if complaint.fatal:
+            draft.records.append(fault)
+            draft.to_client.append(complaint.shown)
+            return
+        if head is None:
+            raise unexpected(message.kind, self._queue)
+        shown, faults = complaint.shown, [fault]
+        if isinstance(head, pending.Poison):
+            head.failed, shown, faults = True, head.error, [*head.faults]
+        if not self._results.muted:
+            draft.records.extend(faults)
+        self._results.show(shown, draft)
+        self._copied_out(draft)
+        self._queue.copying = False
+        if isinstance(head, pending.Query):
+            head.result = None
+        elif not isinstance(head, pending.Sync) and not (isinstance(head, pending.Poison) and head.simple):
+            self._queue.failed()
+
+    def _ready(self, message: Message, draft: Draft) -> None:
+        if len(message.body) != 1:
+            raise unexpected(message.kind, self._queue)
+        match self._queue.head:
+            case pending.Query() | pending.Sync():
+                self._queue.pop()
+            case pending.Poison(simple=True, failed=True):
+                self._queue.pop()
+            case None if self._queue.skipping:
+                # A Sync that was taken for ignored, because COPY data were to come, ended an error instead.
+                self._queue.skipping = False
+            case _:
+                raise unexpected(message.kind, self._queue)
+        self._queue.ready(message.body)
+        if message.body == b"I":
+            self._book.portals.forget_confirmed()  # portals end with their transaction
+        self._results.muted = False
+        self._results.show(message.raw, draft)
+
+    def _copy_in(self, message: Message, draft: Draft) -> None:
+        self._copying_head(message)
+        if self._results.muted:
+            # The client doesn't know that data are wanted, and its Sync, if it sent one, was ignored (`copy_begins`).
+            draft.to_server.append(_COPY_FAIL + SYNC * self._queue.ends_with_sync())
+            return
+        self._queue.copy_begins()
+        self._results.show(message.raw, draft)
+
+    def _copy_out(self, message: Message, draft: Draft) -> None:
+        self._copying_head(message)
+        self._copying = True
+        if self._terms.judged_by_content and not self._results.muted:
+            self._results.refuse(_COPY_OUT, draft)
+        self._results.show(message.raw, draft)
+
+    def _copying_head(self, message: Message) -> None:
+        head = self._queue.head
+        if not isinstance(head, pending.Query | pending.Execute) or self._copying or self._queue.copying:
+            raise unexpected(message.kind, self._queue)
+        if isinstance(head, pending.Execute):
+            be_sure(head.change, head.portal.statement)
+
+    def _pass_copy_data(self, draft: Draft) -> bool:
+        piece = self._inbox.take(self._passing)
+        self._passing -= len(piece)
+        self._results.show(piece, draft)
+        return bool(piece)
+
+    def _copy_done(self, message: Message, draft: Draft) -> None:
+        if not self._copying:
+            raise unexpected(message.kind, self._queue)
+        self._copied_out(draft)
+        self._results.show(message.raw, draft)
+
+    def _copied_out(self, draft: Draft) -> None:
+        head = self._queue.head
+        if self._copied and head is not None and not self._results.muted:
+            draft.records.append(Copied(head.number, Side.SERVER, self._copied))
+        self._copying, self._copied = False, 0
+
+    def _notice(self, message: Message, draft: Draft) -> None:
+        draft.to_client.append(harmless_notice(message) if self._terms.guarded else message.raw)
+
+    def _notification(self, message: Message, draft: Draft) -> None:
+        draft.to_client.append(messages.without_payload(message.body) if self._terms.guarded else message.raw)
+
+    def _setting(self, message: Message, draft: Draft) -> None:
+        draft.to_client.append(message.raw)
+
+    _TAKES: ClassVar[dict[bytes, Callable[["ServerHalf", Message, Draft], Shape | None]]] = {
+        b"1": _confirmation,
+        b"2": _confirmation,
+        b"3": _confirmation,
+        b"t": _parameter_description,
+        b"T": _row_description,
+        b"n": _no_data,
+        b"C": _end,
+        b"s": _end,
+        b"I": _end,
+        b"E": _error,
+        b"Z": _ready,
+        b"G": _copy_in,
+        b"H": _copy_out,
+        b"c": _copy_done,
+        b"N": _notice,
+        b"A": _notification,
+        b"S": _setting,
+    }
+
+
+def _tag(message: Message) -> str:
+    return readable(Reader(Side.SERVER, message.body).string()) if message.kind == b"C" else ""

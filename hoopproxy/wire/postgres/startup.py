@@ -1,0 +1,196 @@
+"""What a PostgreSQL client says first, as values; and which of it a gateway passes on.
+
+Pure: a function from bytes to the first packet. Knows no TLS, no socket and no order of packets.
+"""
+
+import shlex
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hoopproxy.errors import LimitReached, ProtocolViolation, Refused
+from hoopproxy.model import Credentials, Secret, Side
+from hoopproxy.wire.postgres.framing import Reader, message, string
+
+PROTOCOL_3_0 = 3 << 16
+_CANCEL, _SSL, _GSSENC = 80877102, 80877103, 80877104
+"""Chapter "Message Formats": numbers that no protocol version has."""
+
+TLS_HANDSHAKE = 0x16
+"""The first byte of a TLS record that begins a handshake (RFC 8446 §5.1): direct TLS, as libpq 17 speaks it."""
+
+KEY_BYTES_MAX = 256
+"""The longest cancel key (protocol 3.2)."""
+
+PASSED_ON = frozenset(
+    """application_name bytea_output client_encoding client_min_messages datestyle default_transaction_deferrable
+    default_transaction_isolation default_transaction_read_only extra_float_digits geqo
+    idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit lock_timeout search_path
+    standard_conforming_strings statement_timeout timezone""".split()
+)
+"""Settings that a client may choose at its start. What they change is its own session, never whose rights it has."""
+
+ENCODINGS = frozenset({"utf8", "unicode", "sqlascii", "latin1"})
+"""Encodings in which ASCII bytes stand for ASCII alone: in others a statement reads differently here and there. WIN125x
+are taken as well."""
+
+_OFF = frozenset({"", "0", "off", "false", "no", "n", "f"})
+
+
+@dataclass(frozen=True, slots=True)
+class SslRequest:
+    """Asks for TLS before anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class GssRequest:
+    """Asks for GSSAPI encryption."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectTls:
+    """Begins with a TLS handshake, unasked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """Wants the statement of another connection stopped."""
+
+    process_id: int
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """Wants a session. `options` are protocol options (`_pq_.…`) that we don't know."""
+
+    version: int
+    parameters: Mapping[str, str]
+    options: tuple[str, ...]
+
+    @property
+    def negotiation(self) -> bytes:
+        """What tells the client that we speak 3.0 and none of its options; b"" when it asked for just that."""
+        if self.version == PROTOCOL_3_0 and not self.options:
+            return b""
+        names = b"".join(map(string, self.options))
+        return message(b"v", struct.pack("!II", PROTOCOL_3_0, len(self.options)) + names)
+
+
+type First = SslRequest | GssRequest | DirectTls | CancelRequest | Startup
+
+
+def read_first(data: bytes, bytes_max: int) -> tuple[First, int] | None:
+    """The packet at the front of `data` and how many bytes it has; None while it is not whole.
+
+    DirectTls counts no bytes: all of `data` belongs to TLS. @raise ProtocolViolation, LimitReached
+    """
+    if data[:1] == bytes([TLS_HANDSHAKE]):
+        return DirectTls(), 0
+    if len(data) < 8:
+        return None
+    length, code = struct.unpack_from("!iI", data)
+    if length < 8:
+        raise _violation("its first packet has an impossible length")
+    if length > bytes_max:
+        raise LimitReached(
+            f"Your client's first packet has {length} bytes; the gateway takes at most {bytes_max}.",
+            limit="limits.startup_bytes_max",
+        )
+    if len(data) < length:
+        return None
+    return _packet(code, data[8:length]), length
+
+
+def _packet(code: int, body: bytes) -> First:
+    if code in (_SSL, _GSSENC):
+        if body:
+            raise _violation("its request for encryption is too long")
+        return SslRequest() if code == _SSL else GssRequest()
+    if code == _CANCEL:
+        if not 8 <= len(body) <= 4 + KEY_BYTES_MAX:
+            raise _violation("its cancel request has no key that a server gives")
+        return CancelRequest(int.from_bytes(body[:4], "big"), body[4:])
+    if code >> 16 == 3:
+        return _startup(code, body)
+    raise _violation(f"it speaks protocol {code >> 16}.{code & 0xFFFF}, and the gateway speaks 3.0")
+
+
+def _startup(version: int, body: bytes) -> Startup:
+    reader, parameters, options = Reader(Side.CLIENT, body), dict[str, str](), list[str]()
+    while name := reader.string():
+        value = reader.string()
+        if name.startswith("_pq_."):
+            options.append(name)
+        else:
+            parameters[name.lower()] = value
+    reader.end()
+    return Startup(version, parameters, tuple(options))
+
+
+def credentials(startup: Startup, secret: Secret) -> Credentials:
+    """What the client wants: `database` is `target` or `target/database`, `user` the account of the target.
+
+    @raise Refused: something in it could give the session more than its own settings.
+    """
+    given = dict(startup.parameters)
+    user = given.pop("user", "")
+    target, _, database = (given.pop("database", "") or user).partition("/")
+    if not user:
+        raise Refused("Your client names no user; the user is an account of the target.", reason="credentials")
+    if given.pop("replication", "").lower() not in _OFF:
+        raise Refused(
+            "Replication does not pass through this gateway, because its stream can't be masked or recorded.",
+            reason="target",
+        )
+    settings: dict[str, str] = {}
+    for name, value in [*_options(given.pop("options", "")), *given.items()]:
+        settings[_allowed(name, value)] = value
+    return Credentials(target, user, database, secret, settings)
+
+
+def _allowed(name: str, value: str) -> str:
+    known = name.lower()
+    if known not in PASSED_ON:
+        raise Refused(
+            f"The setting '{name}' can't be chosen at the start of a session here; leave it out.", reason="target"
+        )
+    plain = value.lower().replace("-", "").replace("_", "")
+    if known == "client_encoding" and plain not in ENCODINGS and not plain.startswith(("win125", "windows125")):
+        raise Refused(f"The client encoding '{value}' can't be read safely by the gateway; use UTF8.", reason="target")
+    if known == "standard_conforming_strings" and plain not in {"on", "true", "yes", "1"}:
+        raise Refused("standard_conforming_strings must stay on, so that both sides read the same.", reason="target")
+    return known
+
+
+def _options(text: str) -> Iterator[tuple[str, str]]:
+    """`-c name=value`, `-cname=value` and `--name=value`, with a backslash before spaces (libpq's `options`)."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="")
+    lexer.whitespace_split, lexer.commenters, lexer.quotes = True, "", ""
+    try:
+        words = iter(list(lexer))
+    except ValueError as why:
+        raise Refused("The 'options' of your client end in the middle; mend them.", reason="target") from why
+    for word in words:
+        if word == "-c":
+            setting = next(words, "")
+        elif word.startswith("--"):
+            setting = _dashes(word[2:])
+        elif word.startswith("-c"):
+            setting = word[2:]
+        else:
+            raise Refused(f"The option '{word}' does not pass through this gateway; leave it out.", reason="target")
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise Refused(f"The option '{word}' of your client sets nothing; write name=value.", reason="target")
+        yield name, value
+
+
+def _dashes(setting: str) -> str:
+    """`--search-path=x` is `search_path=x`."""
+    name, equals, value = setting.partition("=")
+    return name.replace("-", "_") + equals + value
+
+
+def _violation(what: str) -> ProtocolViolation:
+    return ProtocolViolation("client", f"Your client does not speak PostgreSQL's protocol: {what}.")

@@ -1,0 +1,136 @@
+"""The book of prepared statements and portals: what each name stands for, as the client's messages have it so far.
+
+Clients don't wait for answers, so the book runs ahead of the server: a change is made when its message goes out and
+undone when the server refuses or skips it. Knows no message; SQL's own PREPARE, DEALLOCATE and DECLARE don't appear in
+it, which is safe: a name that only the server knows can't be used here, one that only the book knows fails there.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from hoopproxy.errors import ProtocolViolation
+from hoopproxy.events import Field
+from hoopproxy.wire.postgres import requests
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """A prepared statement. `text` is what the client wrote, `sent` what the server was given.
+
+    `fields` is what the server said to a Describe of it: good enough for a recording, never for a mask. When the
+    search path changes, the server may plan it anew over other tables with columns of the same types.
+    """
+
+    number: int
+    text: str
+    sent: str
+    fields: tuple[Field, ...] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Portal:
+    """A statement with its parameters, ready to run.
+
+    `described` is the newest description of it; `fields` the one that stood right before its first Execute, which is
+    the only one that is true of its rows: a portal over SQL's EXECUTE or FETCH is described anew each time, and
+    by whatever those names mean by then.
+    """
+
+    statement: "Change[Prepared]"
+    prepared: Prepared
+    bind: requests.Bind
+    described: tuple[Field, ...] | None = None
+    fields: tuple[Field, ...] | None = None
+
+
+class _State(Enum):
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    UNDONE = "undone"
+
+
+@dataclass(slots=True, eq=False)
+class Change[T]:
+    """A name stands for `value` (None: for nothing) from one message on. `before` is what it reverts to."""
+
+    names: "Names[T]" = field(repr=False)
+    name: str
+    value: T | None
+    before: "Change[T] | None"
+    state: _State = _State.SENT
+
+    def confirm(self) -> None:
+        """The server did it."""
+        self.state, self.before = _State.CONFIRMED, None
+        if self.value is None:
+            self.names.drop(self)
+
+    def undo(self) -> None:
+        """The server refused it, or skipped it after an earlier error."""
+        self.state = _State.UNDONE
+        self.names.drop(self)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the server has said yes."""
+        return self.state is _State.CONFIRMED
+
+    @property
+    def undone(self) -> bool:
+        """Whether it turned out never to have happened."""
+        return self.state is _State.UNDONE
+
+
+class Names[T]:
+    """One namespace of a connection."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, Change[T]] = {}
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def change(self, name: str, value: T | None) -> Change[T]:
+        """From now on `name` stands for `value`."""
+        self._changes[name] = change = Change(self, name, value, self.find(name))
+        return change
+
+    def find(self, name: str) -> Change[T] | None:
+        """The newest change of `name` that wasn't undone. Undone ones stay in the way while newer ones hide them."""
+        change = self._changes.get(name)
+        while change is not None and change.undone:
+            change = change.before
+        return change
+
+    def drop(self, change: Change[T]) -> None:
+        """A change stands for nothing any more; what was before it counts again."""
+        if self._changes.get(change.name) is change:
+            del self._changes[change.name]
+            if change.before is not None:
+                self._changes[change.name] = change.before
+
+    def forget_confirmed(self) -> None:
+        """All that the server knew is gone; what is still on its way stays."""
+        self._changes = {name: change for name, change in self._changes.items() if not change.confirmed}
+
+
+class Book:
+    """Both namespaces of one connection."""
+
+    def __init__(self) -> None:
+        self.statements: Names[Prepared] = Names()
+        self.portals: Names[Portal] = Names()
+
+
+def be_sure(*changes: Change[Prepared] | Change[Portal]) -> None:
+    """What the server says it has done must be what was asked about.
+
+    A client that doesn't wait may use a name whose Parse or Bind fails, while the server knows that name from elsewhere
+    (an earlier Parse, SQL's PREPARE or DECLARE) and runs something else than the book says.
+
+    @raise ProtocolViolation
+    """
+    if any(change.undone for change in changes):
+        raise ProtocolViolation(
+            "client", "A name was used again before the target had confirmed it; wait for its answer first."
+        )

@@ -1,0 +1,33 @@
+"""The terms under which one PostgreSQL connection is relayed: what is protected in it and what its limits are.
+
+Knows no message.
+"""
+
+from dataclasses import dataclass
+
+from hoopproxy.model import Catalog, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`protected` as the maskers named it: paths, and `"*"` for values judged by content."""
+
+    catalog: Catalog
+    protected: frozenset[str]
+    rows_recorded_max: int
+    limits: Limits
+
+    @property
+    def guarded(self) -> bool:
+        """Whether anything is protected at all. Where nothing is, every byte of the server passes as it is."""
+        return bool(self.protected)
+
+    @property
+    def judged_by_content(self) -> bool:
+        """Whether a value may have to be masked wherever it comes from: a COPY has no columns to judge it by."""
+        return "*" in self.protected
+
+    def path(self, table_oid: int, column_number: int) -> str:
+        """The path of a protected column, "" for every other."""
+        relation = self.catalog.protected.get(table_oid)
+        return "" if relation is None else relation.columns.get(column_number, "")

@@ -1,0 +1,82 @@
+"""Real clients, a real PostgreSQL, and a gateway of its own process between them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hoopproxy.testing.certificates import Authority
+from hoopproxy.testing.installations import installed
+from hoopproxy.testing.postgres import PostgresCluster
+from hoopproxy.testing.stand import Door, Stand
+
+__all__ = ["Door", "Stand"]
+
+CUSTOMERS = """
+CREATE TABLE customers (
+    id int PRIMARY KEY, name text NOT NULL, email text UNIQUE, card varchar(19), ssn char(11), country char(2),
+    born date, balance numeric(12,2) CHECK (balance >= 0)
+);
+INSERT INTO customers VALUES
+    (1, 'Ada', 'ada@example.com', '4111111111111111', '123-45-6789', 'DE', '1815-12-10', 10.50),
+    (2, 'Bob', 'bob@example.com', '5500005555555559', '987-65-4321', 'FR', '1990-01-01', 0),
+    (3, 'Cyd', NULL, NULL, NULL, 'IT', NULL, NULL);
+CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers, note text);
+INSERT INTO orders SELECT g, g % 3 + 1, 'note ' || g FROM generate_series(1, 50) g;
+CREATE VIEW emails AS SELECT id, email FROM customers;
+CREATE TABLE payments (id int, card text, at date) PARTITION BY RANGE (at);
+CREATE TABLE payments_2025 PARTITION OF payments FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+INSERT INTO payments VALUES (1, '4111111111111111', '2025-05-05');
+CREATE FUNCTION reads_email() RETURNS text LANGUAGE sql AS 'SELECT email FROM customers LIMIT 1';
+"""
+SECRETS = ("ada@example.com", "bob@example.com", "4111111111111111", "5500005555555559", "123-45-6789", "987-65-4321")
+"""What nobody may see who sees it masked."""
+
+MASKS = """
+[[mask]]
+target = "ledger"
+column = "public.customers.email"
+mask = { partial = { first = 1, last = 0 } }
+reveal = [{ roles = ["fraud"], client_zones = ["EU"] }]
+
+[[mask]]
+target = "ledger"
+column = "public.customers.card"
+mask = { partial = { first = 0, last = 4 } }
+reveal = [{ roles = ["fraud"], client_zones = ["EU"] }]
+
+[[mask]]
+target = "ledger"
+column = "public.customers.ssn"
+mask = "redact"
+
+[[mask]]
+target = "ledger"
+column = "public.payments.card"
+mask = "nullify"
+"""
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The one authority that everybody trusts."""
+    return Authority(tmp_path_factory.mktemp("ca"), "stand")
+
+
+@pytest.fixture(scope="session", params=sorted(installed()), ids=lambda version: f"pg{version}")
+def cluster(
+    request: pytest.FixtureRequest, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PostgresCluster]:
+    """Each PostgreSQL that is installed, with TLS."""
+    leaf = authority.issue(f"database-{request.param}", dns=("localhost",), ips=("127.0.0.1",))
+    certificate = leaf.certificate_file, leaf.key_file
+    directory = tmp_path_factory.mktemp("pg")
+    with PostgresCluster(directory, version=request.param, certificate=certificate) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stand(cluster: PostgresCluster, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """A gateway before two databases: `plain`, in which nothing is masked, and `ledger`."""
+    databases = {"plain": CUSTOMERS, "ledger": CUSTOMERS}
+    with Stand(tmp_path_factory.mktemp("stand"), cluster, authority, databases, masks=MASKS) as running:
+        yield running
