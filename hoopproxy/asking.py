@@ -29,7 +29,7 @@ class Asking:
         @raise AddonFailure: it raised, took longer than the limit, or answered the wrong type.
         @raise SessionError: it said no in the way that the contract allows.
         """
-        with _blame(addon, call):
+        with _blame(addon, call, self._scheduler.cancelled):
             try:
                 answer = await self._scheduler.within(self._limit_s, work())
             except TimeoutError as why:
@@ -44,10 +44,11 @@ def at_once[T](addon: Any, call: str, work: Callable[[], Any], wanted: Callable[
 
 
 @contextmanager
-def _blame(addon: Any, call: str) -> Iterator[None]:
+def _blame(addon: Any, call: str, *passing: type[Exception]) -> Iterator[None]:
+    """`passing` are no fault of the addon's: who asked was cancelled, say."""
     try:
         yield
-    except SessionError:
+    except (SessionError, *passing):
         raise
     except Exception as why:  # an addon may raise anything, and anything ends the session
         name = str(getattr(addon, "name", type(addon).__name__))

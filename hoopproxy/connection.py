@@ -44,7 +44,8 @@ class Connection(Protocol):
 
     `peer` is the literal address that the kernel says the socket is connected to. `tcp_rtt_us` is the kernel's sample
     of the TCP handshake, None when a packet of it was sent twice. `alpn` and `peer_certificate` (pyOpenSSL's `X509`)
-    are known after `start_tls`. `made` is called when there is a peer. `lost` is set when the connection is gone, to Twisted's exception that says why.
+    are known after `start_tls`. `made` is called when there is a peer. `lost` is set when the connection is gone, to
+    Twisted's exception that says why.
     """
 
     peer: Endpoint
@@ -179,7 +180,7 @@ class Connection(Protocol):
         """We have closed our half; the peer's end of stream closes the rest."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._is_lost = True
+        self._is_lost = self._is_ended = True
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self.lost.set(reason.value)  # first: who writes as long as it is not set must not go on for ever
@@ -273,7 +274,7 @@ class _Room:
         self.open()
 
     def stopProducing(self) -> None:
-        self.open()
+        """`connectionLost` follows, and only then is it known to all: who writes in a loop would spin until it."""
 
 
 async def connect(reactor: Any, endpoint: Endpoint, limits: Limits, scheduler: IScheduler) -> Connection:

@@ -205,6 +205,8 @@ class IEvidenceSink(IAddon):
 class IScheduler(Interface):
     """Time and concurrency, given to the code that decides so that it needs no reactor."""
 
+    cancelled: type[Exception] = Attribute("What is raised inside work that is cancelled.")
+
     def now_s() -> float:
         """POSIX time, UTC."""
 

@@ -58,6 +58,8 @@ class TwistedScheduler:
     over when they have run. One that is not over `GRACE_S` later is left behind, and the log names it.
     """
 
+    cancelled = CancelledError
+
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
         self._is_test_clock = isinstance(reactor, Clock)

@@ -12,12 +12,12 @@ from .conftest import Door, Stand
 
 TYPES = {
     "bool": "true",
-    "int2": "-32768",
+    "int2": "'-32768'",
     "int4": "2147483647",
-    "int8": "-9223372036854775808",
+    "int8": "'-9223372036854775808'",
     "float4": "1.5",
     "float8": "'NaN'",
-    "numeric(20,4)": "-12345678901234.5678",
+    "numeric(20,4)": "'-12345678901234.5678'",
     "text": "E'a\\nb\\tö\\U0001F600'",
     "varchar(5)": "'abcde'",
     "char(8)": "'pad'",
@@ -207,7 +207,7 @@ def test_psql_prints_the_same(stand: Stand) -> None:
     assert through == direct
 
 
-@pytest.mark.parametrize("size_bytes", [1, 65_535, 65_536, 1_000_003, 20_000_000])
+@pytest.mark.parametrize("size_bytes", [1, 65_535, 65_536, 1_000_003, 10_000_000])
 def test_values_of_every_size_pass_whole(stand: Stand, size_bytes: int) -> None:
     for door in (stand.direct("plain"), stand.through("ada", "plain")):
         with psycopg.connect(door.dsn) as connection:

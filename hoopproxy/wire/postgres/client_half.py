@@ -228,7 +228,7 @@ class ClientHalf:
     def _bind(self, message: Message, draft: Draft) -> None:
         bind = requests.Bind.read(message.body)
         statement = self._book.statements.find(bind.statement)
-        if statement is None or statement.value is None:
+        if statement is None:
             what = f'prepared statement "{bind.statement}"' if bind.statement else "unnamed prepared statement"
             self._complain(f"{what} does not exist", _INVALID_STATEMENT_NAME, draft)
             return
@@ -255,7 +255,7 @@ class ClientHalf:
     def _execute(self, message: Message, draft: Draft) -> Statement | None:
         name = requests.read_execute(message.body)
         change = self._book.portals.find(name)
-        if change is None or change.value is None:
+        if change is None:
             self._complain(f'portal "{name}" does not exist', _INVALID_CURSOR_NAME, draft)
             return None
         portal = change.value
@@ -264,7 +264,7 @@ class ClientHalf:
     def _close(self, message: Message, draft: Draft) -> None:
         named, name = requests.read_named(message.body)
         names = self._book.portals if named is Named.PORTAL else self._book.statements
-        self._queue.add(pending.Close(self._number, names.change(name, None)))
+        self._queue.add(pending.Close(self._number, names.find(name)))
         draft.to_server.append(message.raw)
 
     def _sync(self, message: Message, draft: Draft) -> None:

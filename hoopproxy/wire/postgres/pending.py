@@ -52,12 +52,9 @@ class Bind(Pending):
 
 @dataclass(slots=True, eq=False)
 class Close(Pending):
-    """Answered by CloseComplete."""
+    """Answered by CloseComplete, even for a name that stands for nothing."""
 
-    change: Change[Prepared] | Change[Portal]
-
-    def undo(self) -> None:
-        self.change.undo()
+    change: Change[Prepared] | Change[Portal] | None
 
 
 @dataclass(slots=True, eq=False)
@@ -147,13 +144,10 @@ class Queue:
     def failed(self) -> None:
         """The head, part of an extended query, was answered by an error: the server skips all until the next Sync.
 
-        Even simple queries. Undone backwards, so that each name reverts to what it stood for before.
+        Even simple queries.
         """
-        skipped = []
         while self._pending and not isinstance(self._pending[0], Sync):
-            skipped.append(self._pending.popleft())
-        for pending in reversed(skipped):
-            pending.undo()
+            self._pending.popleft().undo()
         self.skipping = not self._pending
 
     def refused(self) -> None:

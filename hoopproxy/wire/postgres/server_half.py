@@ -116,8 +116,11 @@ class ServerHalf:
     def _confirmation(self, message: Message, draft: Draft) -> None:
         """ParseComplete, BindComplete or CloseComplete."""
         match message.kind, self._queue.head:
-            case (b"1", pending.Parse(change=change)) | (b"3", pending.Close(change=change)):
+            case b"1", pending.Parse(change=change):
                 change.confirm()
+            case b"3", pending.Close(change=closed):
+                if closed is not None:
+                    closed.close()
             case b"2", pending.Bind(change=change, portal=portal):
                 be_sure(portal.statement)
                 change.confirm()

@@ -155,7 +155,7 @@ def _allowed(name: str, value: str) -> str:
         raise Refused(
             f"The setting '{name}' can't be chosen at the start of a session here; leave it out.", reason="target"
         )
-    plain = value.lower().replace("-", "").replace("_", "")
+    plain = "".join(filter(str.isalnum, value.lower()))  # as the server reads an encoding's name; asyncpg quotes it
     if known == "client_encoding" and plain not in ENCODINGS and not plain.startswith(("win125", "windows125")):
         raise Refused(f"The client encoding '{value}' can't be read safely by the gateway; use UTF8.", reason="target")
     if known == "standard_conforming_strings" and plain not in {"on", "true", "yes", "1"}:

@@ -43,42 +43,51 @@ class Portal:
     fields: tuple[Field, ...] | None = None
 
 
-class _State(Enum):
+class State(Enum):
+    """What became of a change."""
+
     SENT = "sent"
     CONFIRMED = "confirmed"
     UNDONE = "undone"
+    CLOSED = "closed"
 
 
 @dataclass(slots=True, eq=False)
 class Change[T]:
-    """A name stands for `value` (None: for nothing) from one message on. `before` is what it reverts to."""
+    """A name stands for `value` from one message on; `before` is what it reverts to should the server say no."""
 
     names: "Names[T]" = field(repr=False)
     name: str
-    value: T | None
+    value: T
     before: "Change[T] | None"
-    state: _State = _State.SENT
+    state: State = State.SENT
 
     def confirm(self) -> None:
         """The server did it."""
-        self.state, self.before = _State.CONFIRMED, None
-        if self.value is None:
-            self.names.drop(self)
+        self.state, self.before = State.CONFIRMED, None
 
     def undo(self) -> None:
         """The server refused it, or skipped it after an earlier error."""
-        self.state = _State.UNDONE
-        self.names.drop(self)
+        self.state = State.UNDONE
+        self.names.tidy(self.name)
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether the server has said yes."""
-        return self.state is _State.CONFIRMED
+    def close(self) -> None:
+        """The server closed what the name stood for when Close was sent."""
+        newest = _newest(self)
+        if newest is not None:
+            newest.state = State.CLOSED
+            self.names.tidy(self.name)
 
     @property
     def undone(self) -> bool:
         """Whether it turned out never to have happened."""
-        return self.state is _State.UNDONE
+        return self.state is State.UNDONE
+
+
+def _newest[T](change: Change[T] | None) -> Change[T] | None:
+    while change is not None and change.state in (State.UNDONE, State.CLOSED):
+        change = change.before
+    return change
 
 
 class Names[T]:
@@ -90,28 +99,26 @@ class Names[T]:
     def __len__(self) -> int:
         return len(self._changes)
 
-    def change(self, name: str, value: T | None) -> Change[T]:
+    def change(self, name: str, value: T) -> Change[T]:
         """From now on `name` stands for `value`."""
         self._changes[name] = change = Change(self, name, value, self.find(name))
         return change
 
     def find(self, name: str) -> Change[T] | None:
-        """The newest change of `name` that wasn't undone. Undone ones stay in the way while newer ones hide them."""
-        change = self._changes.get(name)
-        while change is not None and change.undone:
-            change = change.before
-        return change
+        """What `name` stands for, as far as is known. A Close counts once it is confirmed: it may be skipped."""
+        return _newest(self._changes.get(name))
 
-    def drop(self, change: Change[T]) -> None:
-        """A change stands for nothing any more; what was before it counts again."""
-        if self._changes.get(change.name) is change:
-            del self._changes[change.name]
-            if change.before is not None:
-                self._changes[change.name] = change.before
+    def tidy(self, name: str) -> None:
+        """Something that `name` stood for is gone."""
+        newest = self.find(name)
+        if newest is None:
+            self._changes.pop(name, None)
+        else:
+            self._changes[name] = newest
 
     def forget_confirmed(self) -> None:
         """All that the server knew is gone; what is still on its way stays."""
-        self._changes = {name: change for name, change in self._changes.items() if not change.confirmed}
+        self._changes = {name: change for name, change in self._changes.items() if change.state is not State.CONFIRMED}
 
 
 class Book:

@@ -1,0 +1,104 @@
+"""A server that does what no honest one does: each connection runs a script in a thread of its own."""
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+from hoopproxy.testing.certificates import Leaf
+
+type Script = Callable[[socket.socket], None]
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+
+
+def message(kind: bytes, body: bytes = b"") -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def authentication(code: int, rest: bytes = b"") -> bytes:
+    return message(b"R", struct.pack("!I", code) + rest)
+
+
+def drain(connection: socket.socket) -> None:
+    """Until the other side ends."""
+    with suppress(OSError):
+        while connection.recv(65536):
+            pass
+
+
+def says(answer: bytes) -> Script:
+    """Answers an SSLRequest, and does nothing more."""
+
+    def script(connection: socket.socket) -> None:
+        assert connection.recv(8) == SSL_REQUEST
+        connection.sendall(answer)
+        drain(connection)
+
+    return script
+
+
+def shaken(leaf: Leaf, then: Script, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Script:
+    """Speaks TLS as an honest server does, with the certificate of `leaf`, and then follows `then`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(leaf.certificate_file, leaf.key_file)
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, maximum
+    if maximum < ssl.TLSVersion.TLSv1_2:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+
+    def script(connection: socket.socket) -> None:
+        assert connection.recv(8) == SSL_REQUEST
+        connection.sendall(b"S")
+        with suppress(ssl.SSLError, OSError):
+            # In memory, and not `wrap_socket`: that leaves its socket open when the handshake fails.
+            with context.wrap_socket(connection.dup(), server_side=True) as protected:
+                then(protected)
+
+    return script
+
+
+class Rogue:
+    """Listens on a free port of 127.0.0.1; `heard` is what arrived on connections whose script records it."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.connections = 0
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._threads[0].join()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join()
+        for connection in self._open:
+            connection.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                self.connections += 1
+                self._open.append(connection)
+                thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _run(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            self._script(connection)
+            drain(connection)
