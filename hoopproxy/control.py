@@ -16,7 +16,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from io import BufferedRWPair
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +49,8 @@ CALLERS_MAX = 32
 """Open control connections; they are people and their scripts."""
 
 TOO_SLOW = "You read more slowly than events happen, so some were lost; follow again."
+
+BROKEN_OFF = "The gateway ended the connection before its answer was whole; its log may say why."
 
 type Event = Mapping[str, Any]
 type Command = Callable[[Mapping[str, Any]], object]
@@ -130,6 +132,7 @@ class _Caller(LineOnlyReceiver):
         self._has_asked = self._is_full = False
         self._waiting: deque[Mapping[str, Any]] = deque()
         self._unfollow: Callable[[], None] | None = None
+        self._unwelcome = ""  # why this caller is refused, whatever it asks
         self._limit: Any = None
 
     def connectionMade(self) -> None:
@@ -137,15 +140,18 @@ class _Caller(LineOnlyReceiver):
         self._callers.add(self)
         self._limit = self._reactor.callLater(self._limits.handshake_s_max, self._socket.abortConnection)
         if _caller_uid(self._socket.getHandle()) not in (0, os.geteuid()):
-            self._refuse("Only the gateway's own user and root may do this.")
+            self._unwelcome = "Only the gateway's own user and root may do this."
         elif len(self._callers) > CALLERS_MAX:
-            self._refuse(f"There are {CALLERS_MAX} control connections already; end one of them first.")
+            self._unwelcome = f"There are {CALLERS_MAX} control connections already; end one of them first."
 
     def lineReceived(self, line: bytes) -> None:
         if self._has_asked:
             return
         self._has_asked = True
         self._limit.cancel()
+        if self._unwelcome:
+            self._refuse(self._unwelcome)
+            return
         try:
             match orjson.loads(line):
                 case {"command": "follow", "arguments": {}}:
@@ -245,13 +251,13 @@ class ControlClient:
 
     def call(self, command: str, **arguments: Any) -> dict[str, Any]:
         """The command's answer. @raise ControlError."""
-        with closing(self._connected()) as connection, connection.makefile("rwb") as lines:
-            return self._asked(lines, command, arguments)
+        with closing(self._connected()) as connection, connection.makefile("rb") as lines:
+            return self._asked(connection, lines, command, arguments)
 
     def follow(self) -> Iterator[dict[str, Any]]:
         """Events as they happen, until the gateway stops. @raise ControlError: among others, you read too slowly."""
-        with closing(self._connected()) as connection, connection.makefile("rwb") as lines:
-            self._asked(lines, "follow", {})
+        with closing(self._connected()) as connection, connection.makefile("rb") as lines:
+            self._asked(connection, lines, "follow", {})
             connection.settimeout(None)
             for line in lines:
                 yield _granted(line)["event"]
@@ -273,13 +279,16 @@ class ControlClient:
             raise ControlError(sentence) from why
         return connection
 
-    def _asked(self, lines: BufferedRWPair, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _asked(
+        self, connection: socket.socket, lines: BufferedReader, command: str, arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
         try:
-            lines.write(_line({"command": command, "arguments": arguments}))
-            lines.flush()
+            connection.sendall(_line({"command": command, "arguments": arguments}))
             line = lines.readline(ANSWER_BYTES_MAX)
-        except OSError as why:
+        except TimeoutError as why:
             raise ControlError(f"The gateway did not answer within {self._timeout_s:g} s.") from why
+        except OSError as why:
+            raise ControlError(BROKEN_OFF) from why
         return cast(dict[str, Any], _granted(line)["answer"])
 
 
@@ -291,7 +300,7 @@ def _line(value: object) -> bytes:
 def _granted(line: bytes) -> dict[str, Any]:
     """@raise ControlError: the line says no, or is none."""
     if not line.endswith(b"\n"):
-        raise ControlError("The gateway ended the connection in the middle of its answer; its log may say why.")
+        raise ControlError(BROKEN_OFF)
     reply: dict[str, Any] = orjson.loads(line)
     if "error" in reply:
         raise ControlError(reply["error"])

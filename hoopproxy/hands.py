@@ -104,7 +104,7 @@ async def sleep(duration_s: float) -> None:
 class _Pool(ThreadPool):
     """The threads of one role. `places` counts the calls that run or wait, however their askers fare."""
 
-    threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment] # a factory is all that ThreadPool wants
+    threadFactory = staticmethod(partial(Thread, daemon=True))  # type: ignore[assignment] # any maker of threads will do
 
     def __init__(self, role: str) -> None:
         super().__init__(minthreads=0, maxthreads=THREADS_MAX, name=f"hoopproxy-{role}")

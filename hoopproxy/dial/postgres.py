@@ -4,7 +4,6 @@ Thin: what is said is `wire.postgres.login`'s and `catalog`'s. Knows neither the
 """
 
 import secrets
-import struct
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +13,24 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection, connect
-from hoopproxy.dial.tls import client_options, proved
+from hoopproxy.dial.tls import Proof, Verification
 from hoopproxy.errors import ProtocolViolation, SessionError, UpstreamUnreachable
+from hoopproxy.hands import Overloaded, in_thread
 from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler
 from hoopproxy.model import Catalog, Endpoint, Limits, Measurements, Passage, Permit, Side, Target, TargetSecret
 from hoopproxy.wire.postgres.catalog import EMPTY, CatalogReader
+from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.login import LoggedIn, Login
 from hoopproxy.wire.postgres.scram import end_point
+from hoopproxy.wire.postgres.startup import SSL_REQUEST, cancel_request
 
-_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-_TERMINATE = b"X\0\0\0\4"
 BY_CONTENT = "*"
+"""Among protected paths: values are judged by what they hold, so the catalog has nothing to say of it."""
+
+NONCE_BYTES = 18
+"""As many as libpq's SCRAM_RAW_NONCE_LEN."""
+
+TERMINATE = message(b"X")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,9 @@ class Greeting:
 class Reached:
     """A target that proved itself and knows nothing of us yet."""
 
-    def __init__(self, connection: Connection, certificate: x509.Certificate, measurements: Measurements) -> None:
-        self.measurements = measurements
-        self.certificate = certificate
+    def __init__(self, connection: Connection, proof: Proof) -> None:
+        self.measurements = Measurements(connection.peer, proof.spki_sha256, connection.tcp_rtt_us)
+        self.certificate = proof.certificate
         self._connection: Connection | None = connection
 
     def take_over(self) -> Connection:
@@ -56,75 +62,96 @@ class Reached:
 
 @implementer(IDialer)
 class PostgresDialer:
-    """Dials PostgreSQL targets."""
+    """Dials PostgreSQL targets. `limits.dial_s_max` bounds each address, the login, and each cancel."""
 
     def __init__(self, reactor: Any, limits: Limits, scheduler: IScheduler) -> None:
         self._reactor, self._limits, self._scheduler = reactor, limits, scheduler
 
     async def reach(self, permit: Permit) -> Reached:
         """The first of the judged addresses that answers and proves itself. @raise UpstreamUnreachable: none does."""
-        failure = UpstreamUnreachable(f"Target '{permit.target.name}' has no address; tell the operator.")
+        target, failures = permit.target, list[UpstreamUnreachable]()
         for address in permit.addresses:
             try:
-                return await self._in_time(self.prove(permit.target, Endpoint(address, permit.target.port)), permit)
+                return await self._in_time(self._prove(target, Endpoint(address, target.port)), target)
             except UpstreamUnreachable as why:
-                failure = why
-        raise failure
+                failures.append(why)
+        if len(failures) == 1:
+            raise failures[0]
+        raise _unreachable(target, "; ".join(failure.detail for failure in failures) or "it has no address")
 
     async def login(
         self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
     ) -> "PostgresPeer":
         assert isinstance(reached, Reached)
-        certificate, permit = reached.certificate, passage.permit
-        connection = reached.take_over()
+        permit, connection = passage.permit, reached.take_over()
+        login = Login(
+            secret,
+            permit.database,
+            permit.parameters,
+            secrets.token_urlsafe(NONCE_BYTES),
+            _end_point(reached.certificate),
+        )
+
+        async def log_in() -> tuple[LoggedIn, Catalog]:
+            return await _log_in(connection, login), await _read_catalog(connection, protected - {BY_CONTENT})
+
         try:
-            login = Login(secret, permit.database, permit.parameters, secrets.token_urlsafe(18), _bound_to(certificate))
-            done = await self._in_time(_log_in(connection, login), permit)
-            catalog = await self._in_time(_read_catalog(connection, protected - {BY_CONTENT}), permit)
+            done, catalog = await self._in_time(log_in(), permit.target)
         except BaseException:
             connection.abort()
             raise
         return PostgresPeer(self, connection, permit.target, reached.measurements, done, catalog)
 
-    async def prove(self, target: Target, endpoint: Endpoint) -> Reached:
-        """Connect, compare the peer's address, have it prove itself. @raise UpstreamUnreachable"""
-        connection = await connect(self._reactor, endpoint, self._limits, self._scheduler)
+    async def interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
+        """Show the target its own cancel key: at the same address, and only to the holder of the same private key.
+
+        @raise UpstreamUnreachable
+        """
+        await self._in_time(self._interrupt(target, measured, done), target)
+
+    async def _prove(self, target: Target, endpoint: Endpoint) -> Reached:
+        verification = Verification(target)
+        try:
+            connection = await connect(self._reactor, endpoint, self._limits, self._scheduler)
+        except UpstreamUnreachable as why:
+            raise _unreachable(target, why.detail) from why
         try:
             if connection.peer != endpoint:
                 raise _unreachable(target, f"dialled {endpoint}, but the peer is {connection.peer}")
-            connection.send(_SSL_REQUEST)
+            connection.send(SSL_REQUEST)
             answer = await connection.read()
+            # One byte and no more: what came behind it in the clear would pass for the target's word (CVE-2021-23222).
             if answer != b"S":
-                raise _unreachable(target, f"{endpoint} answered {answer[:40]!r} to SSLRequest; wanted is TLS")
+                raise _unreachable(target, f"{endpoint} answered {answer[:40]!r} to SSLRequest, wanted is b'S'")
             try:
-                await connection.start_tls(client_options(target))
+                await connection.start_tls(verification)
             except ProtocolViolation as why:
-                raise _unreachable(target, why.detail) from why
-            certificate, spki = proved(target, connection.peer_certificate)
+                raise verification.failed(why.detail) from why
+            return Reached(connection, verification.proof(connection.peer_certificate))
         except BaseException:
             connection.abort()
             raise
-        return Reached(connection, certificate, Measurements(connection.peer, spki, connection.tcp_rtt_us))
 
-    async def interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
-        """Show the target its own cancel key, at the same address and to the same key holder."""
-        reached: Reached = await self._scheduler.within(self._limits.dial_s_max, self.prove(target, measured.peer))
+    async def _interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
+        reached = await self._prove(target, measured.peer)
+        if reached.measurements.spki_sha256 != measured.spki_sha256:
+            reached.abort()
+            return
         connection = reached.take_over()
         try:
-            if reached.measurements.spki_sha256 == measured.spki_sha256:
-                body = struct.pack("!II", 80877102, done.process_id) + done.key
-                connection.send(struct.pack("!i", len(body) + 4) + body)
-                await self._scheduler.within(self._limits.dial_s_max, connection.read())  # it closes without a word
+            connection.send(cancel_request(done.process_id, done.key))
+            await connection.read()  # it closes without a word, once it has sent the signal
         finally:
             connection.close()
 
-    async def _in_time[T](self, work: Awaitable[T], permit: Permit) -> T:
+    async def _in_time[T](self, work: Awaitable[T], target: Target) -> T:
+        limit_s = self._limits.dial_s_max
         try:
-            done: T = await self._scheduler.within(self._limits.dial_s_max, work)
+            done: T = await self._scheduler.within(limit_s, work)
         except TimeoutError as why:
-            raise _unreachable(
-                permit.target, f"no answer within {self._limits.dial_s_max:g} s (limits.dial_s_max)"
-            ) from why
+            raise _unreachable(target, f"no answer within {limit_s:g} s (limits.dial_s_max)") from why
+        except Overloaded as why:
+            raise _unreachable(target, str(why)) from why
         return done
 
 
@@ -158,13 +185,13 @@ class PostgresPeer:
     async def interrupt(self) -> None:
         try:
             await self._dialer.interrupt(self._target, self._measured, self._done)
-        except (SessionError, TimeoutError):
+        except SessionError:
             pass  # a target that can't be reached any more has nothing to stop
 
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            self._connection.send(_TERMINATE)
+            self._connection.send(TERMINATE)
             self._connection.close()
 
     def abort(self) -> None:
@@ -174,7 +201,9 @@ class PostgresPeer:
 async def _log_in(connection: Connection, login: Login) -> LoggedIn:
     connection.send(login.start())
     while login.done is None:
-        connection.send(login.feed(await connection.read()))
+        # In a thread, for the sake of one answer: a target may ask for a second's work on SCRAM's keys.
+        connection.send(await in_thread("login", login.feed, await connection.read()))
+    connection.unread(login.rest)
     return login.done
 
 
@@ -185,16 +214,17 @@ async def _read_catalog(connection: Connection, paths: frozenset[str]) -> Catalo
     await connection.write(reader.query())
     while (catalog := reader.feed(await connection.read())) is None:
         pass
+    connection.unread(reader.rest)
     return catalog
 
 
-def _bound_to(certificate: x509.Certificate) -> bytes:
+def _end_point(certificate: x509.Certificate) -> bytes:
     algorithm = certificate.signature_hash_algorithm
     return end_point(certificate.public_bytes(Encoding.DER), algorithm.name if algorithm else None)
 
 
 def _unreachable(target: Target, detail: str) -> UpstreamUnreachable:
     return UpstreamUnreachable(
-        f"Target '{target.name}' could not be reached, or did not prove that it is itself; tell the operator.",
+        f"Target '{target.name}' could not be reached; try again later or tell the operator of the gateway.",
         detail=detail,
     )

@@ -5,81 +5,124 @@ key anew. Knows no protocol.
 """
 
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    TLSVersion,
-    optionsForClientTLS,
-    platformTrust,
-    trustRootFromCertificates,
-)
 from zope.interface import implementer
 
 from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.model import Target
 
-_system_trust: Callable[[], Any] = platformTrust
-_trust: Callable[[list[Certificate]], Any] = trustRootFromCertificates
-
-PEM_END = b"-----END CERTIFICATE-----"
-
-
-def client_options(target: Target) -> Any:
-    """What `Connection.start_tls` needs. @raise UpstreamUnreachable: the authority's file can't be read."""
-    tls = target.tls
-    if tls.ca_file is None and tls.pins:
-        return _PinnedAlone(tls.server_name)
-    try:
-        root = _system_trust() if tls.ca_file is None else _trust(_authorities(Path(tls.ca_file)))
-    except (OSError, ValueError, SSL.Error) as why:
-        raise UpstreamUnreachable(
-            f"The gateway can't verify target '{target.name}'; tell the operator of the gateway.",
-            detail=f"{tls.ca_file}: {why}",
-        ) from why
-    return optionsForClientTLS(
-        tls.server_name, trustRoot=root, extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_2}
-    )
+CHAIN_ERRORS = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is signed by itself and is not among the authorities",
+    19: "is a root that is not among the authorities",
+    20: "is signed by nobody among the authorities",
+    21: "is signed by nobody among the authorities",
+    24: "is no authority and signs all the same",
+    26: "is not meant for servers",
+}
+"""OpenSSL's X509_V_ERR_… (x509_vfy.h) that operators meet; pyOpenSSL has no words for them."""
 
 
-def proved(target: Target, shown: Any) -> tuple[x509.Certificate, str]:
-    """The certificate of the handshake and its key's digest. @raise UpstreamUnreachable: the key is not pinned."""
-    certificate = shown.to_cryptography()
-    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    digest = hashlib.sha256(spki).hexdigest()
-    if target.tls.pins and f"sha256:{digest}" not in target.tls.pins:
-        raise UpstreamUnreachable(
-            f"Target '{target.name}' did not prove that it is itself; tell the operator of the gateway.",
-            detail=f"its key is sha256:{digest}, which is not among the pins",
-        )
-    return certificate, digest
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a target showed in its handshake and holds the key of. `spki_sha256` is in hex."""
 
-
-def _authorities(file: Path) -> list[Certificate]:
-    parts = file.read_bytes().split(PEM_END)[:-1]
-    if not parts:
-        raise ValueError("there is no certificate in it")
-    return [Certificate.loadPEM(part + PEM_END) for part in parts]
+    certificate: x509.Certificate
+    spki_sha256: str
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class _PinnedAlone:
-    """No authority: whatever certificate is shown, its key is compared with the pins right after the handshake, and
-    the handshake proves that the peer holds that key."""
+class Verification:
+    """One handshake with one target: give it to `Connection.start_tls`, then ask for the `proof`.
 
-    def __init__(self, server_name: str) -> None:
-        self._server_name = server_name
+    Before `proof` has answered, the chain is verified (unless pins stand alone) and the name is not.
+    @raise UpstreamUnreachable: the authorities' file can't be read.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._is_pinned_alone = target.tls.ca_file is None and bool(target.tls.pins)
+        self._chain_error = ""
+        self._context = context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        if not self._is_pinned_alone:
+            self._trust(target.tls.ca_file)
+            context.set_verify(SSL.VERIFY_PEER, self._note)
 
     def clientConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
-        context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
-        connection = SSL.Connection(context, None)
-        if not self._server_name.replace(".", "").isdecimal() and ":" not in self._server_name:
-            connection.set_tlsext_host_name(self._server_name.encode("ascii"))
+        connection = SSL.Connection(self._context, None)
+        if not _is_address(self._target.tls.server_name):  # RFC 6066 §3: no literals in SNI
+            connection.set_tlsext_host_name(self._target.tls.server_name.encode("ascii"))
+        connection.set_connect_state()
         return connection
+
+    def proof(self, shown: Any) -> Proof:
+        """What the handshake proved, `shown` being its certificate (pyOpenSSL's). @raise UpstreamUnreachable: not
+        enough."""
+        tls, certificate = self._target.tls, shown.to_cryptography()
+        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        digest = hashlib.sha256(spki).hexdigest()
+        if tls.pins and f"sha256:{digest}" not in tls.pins:
+            raise self.failed(f"its key is sha256:{digest}, which is not among the pins")
+        if not self._is_pinned_alone:
+            self._verify_name(certificate)
+        return Proof(certificate, digest)
+
+    def failed(self, detail: str) -> UpstreamUnreachable:
+        """What to raise when the handshake itself failed; a broken chain is told in OpenSSL's words otherwise."""
+        return UpstreamUnreachable(
+            f"Target '{self._target.name}' did not prove that it is itself; tell the operator of the gateway.",
+            detail=self._chain_error or detail,
+        )
+
+    def _trust(self, ca_file: str | None) -> None:
+        if ca_file is None:
+            self._context.set_default_verify_paths()
+            return
+        try:
+            self._context.load_verify_locations(ca_file)
+        except SSL.Error as why:
+            raise self.failed(f"{ca_file} can't be read as a PEM file with certificates of authorities") from why
+
+    def _note(self, _: SSL.Connection, certificate: Any, code: int, depth: int, is_good: int) -> bool:
+        if not is_good and not self._chain_error:
+            subject = certificate.to_cryptography().subject.rfc4514_string()
+            reason = CHAIN_ERRORS.get(code, f"is refused with OpenSSL's verification error {code}")
+            self._chain_error = f"its certificate {subject!r} (number {depth} of its chain) {reason}"
+        return bool(is_good)
+
+    def _verify_name(self, certificate: x509.Certificate) -> None:
+        name = self._target.tls.server_name
+        verify = verify_certificate_ip_address if _is_address(name) else verify_certificate_hostname
+        try:
+            verify(certificate, name)  # subjectAltName alone: a CN proves nothing (RFC 9525 §2)
+        except (VerificationError, CertificateError) as why:
+            raise self.failed(f"its certificate is for {_names(certificate)}, wanted is {name!r}") from why
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _names(certificate: x509.Certificate) -> str:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return "no name"
+    return ", ".join(repr(str(name.value)) for name in extension) or "no name"

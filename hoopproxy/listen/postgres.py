@@ -4,6 +4,7 @@ Thin: what the packets mean is `wire.postgres.startup`'s. Never sees a target's 
 """
 
 import struct
+from dataclasses import replace
 
 from twisted.internet.ssl import CertificateOptions
 from zope.interface import implementer
@@ -90,23 +91,24 @@ class PostgresFrontend:
         self._connection, self._settings, self._limits = connection, settings, limits
         self._tls, self._cancels = tls, cancels
         self._key: CancelKey | None = None
-        self._is_refused = False
+        self._is_authenticated = self._is_refused = False
 
     async def credentials(self) -> Credentials | None:
         startup = await self._startup()
         if startup is None:
             return None
+        asked = credentials(startup)  # what can't be had is refused before a password is asked for
         self._connection.send(startup.negotiation + _CLEARTEXT_PASSWORD)
-        return credentials(startup, await self._password())
+        return replace(asked, secret=await self._password())
 
     async def welcome(self, passage: Passage, peer: IPeer) -> None:
+        self._authenticated()
         self._key = self._cancels.give(peer)
         settings = b"".join(parameter_status(name, value) for name, value in peer.greeting.parameters.items())
-        await self._connection.write(
-            _AUTHENTICATION_OK + settings + backend_key_data(*self._key) + ready_for_query(b"I")
-        )
+        await self._connection.write(settings + backend_key_data(*self._key) + ready_for_query(b"I"))
 
     def inform(self, sentence: str) -> None:
+        self._authenticated()
         self._connection.send(notice(sentence))
 
     def refuse(self, session_id: str, why: Exception) -> None:
@@ -176,7 +178,7 @@ class PostgresFrontend:
     def _require(self, is_tls: bool) -> None:
         is_allowed = self._settings.plaintext is Plaintext.LOOPBACK and self.arrival.client.address.is_loopback
         if not is_tls and not is_allowed:
-            raise Refused("This gateway is reached over TLS only; connect with sslmode=require.", reason="connection")
+            raise Refused("This gateway is reached over TLS only; connect with sslmode=require.", reason="target")
 
     async def _password(self) -> Secret:
         splitter = Splitter(Side.CLIENT)
@@ -195,6 +197,12 @@ class PostgresFrontend:
         if not data:
             raise ProtocolViolation("client", "Your client closed the connection during its handshake.")
         return data
+
+    def _authenticated(self) -> None:
+        """Say so once. Who is to be told something is known by then, and before it libpq takes no notice."""
+        if not self._is_authenticated:
+            self._is_authenticated = True
+            self._connection.send(_AUTHENTICATION_OK)
 
     def _take_key_back(self) -> None:
         if self._key is not None:

@@ -133,8 +133,10 @@ class Server(Service):
             connection.abort()
 
     async def _drain(self) -> None:
-        for port in self._ports:
-            await port.stopListening()
+        stopping = [port.stopListening() for port in self._ports]
+        self._ports.clear()
+        for each in stopping:
+            await each
         if await self._empties_in_time():
             return
         log.warning("connections-cut-off", listener=self._listener.settings.name, count=len(self._serving))

@@ -38,6 +38,7 @@ def server_options(settings: ListenerSettings, protocols: Sequence[bytes]) -> Ce
         acceptableProtocols=list(protocols),
     )
     try:
+        options.getContext().set_options(SSL.OP_NO_RENEGOTIATION)
         options.getContext().check_privatekey()
     except SSL.Error as why:
         raise _unfit(settings, "key", settings.key_file, "the key of the certificate", why) from why

@@ -58,6 +58,13 @@ class GatewayProcess:
             start_new_session=True,
             env=environment(),
         )
+        # However this process ends, it closes its end of the guard's pipe, and the gateway goes with it.
+        self._guard = subprocess.Popen(
+            ["sh", "-c", f"read _; kill -TERM {self._process.pid}"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         assert self._process.stdout is not None
         self._ear = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._ear.start()
@@ -102,6 +109,7 @@ class GatewayProcess:
 
     def stop(self, *, within_s: float = STOP_S_MAX) -> int:
         """Ask it to stop, and make it if it doesn't; its exit code. Safe to call twice."""
+        self._dismiss_guard()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -113,8 +121,16 @@ class GatewayProcess:
 
     def kill(self) -> None:
         """End it without a warning, as a power cut would."""
+        self._dismiss_guard()
         self._process.kill()
         self._process.wait()
+
+    def _dismiss_guard(self) -> None:
+        """Before the gateway's number may be another process's."""
+        assert self._guard.stdin is not None
+        self._guard.kill()
+        self._guard.wait()
+        self._guard.stdin.close()
 
     def _listen(self, pipe: IO[str]) -> None:
         with pipe:

@@ -1,19 +1,20 @@
 """Real PostgreSQL servers, a certificate authority, and permits to reach them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from shell.conftest import reactor, spin  # noqa: F401 # a running reactor for coroutines
+from shell.conftest import _reactor, reactor, spin  # noqa: F401 # a running reactor for coroutines
 
-from hoopproxy.dial.postgres import PostgresDialer
-from hoopproxy.interfaces import IReached
+from hoopproxy.dial.postgres import PostgresDialer, PostgresPeer
 from hoopproxy.model import (
     Arrival,
+    Catalog,
     Endpoint,
     Grant,
     Identity,
@@ -124,14 +125,26 @@ class Way:
             seal=Seal(),
         )
 
-    async def log_in(
+    @asynccontextmanager
+    async def session(
         self, *paths: str, account: str = "reader", password: str = PASSWORD, **parameters: str
-    ) -> Any:
-        """Reach the target and log in to it."""
+    ) -> AsyncIterator[PostgresPeer]:
+        """Reach the target and log in to it; afterwards leave it, and wait until the connection is gone."""
         permit = self.permit(account, **parameters)
         reached = await self.dialer.reach(permit)
+        passage = Passage(permit, reached.measurements.peer, reached.measurements, (), Seal())
         secret = TargetSecret(account, Secret(password))
-        return await self.dialer.login(reached, passage(permit, reached), secret, frozenset(paths))
+        peer = await self.dialer.login(reached, passage, secret, frozenset(paths))
+        try:
+            yield peer
+        finally:
+            peer.close()
+            await peer._connection.lost.wait()
+
+    async def log_in(self, *paths: str, **how: str) -> tuple[Any, Catalog]:
+        """What a login brings."""
+        async with self.session(*paths, **how) as peer:
+            return peer.greeting, peer.catalog
 
     def with_tls(self, server_name: str = NAME, **tls: Any) -> "Way":
         tls = {"ca_file": self.target.tls.ca_file} | tls
@@ -139,10 +152,6 @@ class Way:
 
     def to(self, port: int) -> "Way":
         return replace(self, target=replace(self.target, port=port))
-
-
-def passage(permit: Permit, reached: IReached) -> Passage:
-    return Passage(permit, reached.measurements.peer, reached.measurements, (), Seal())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import socket
 import ssl
 import struct
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
@@ -45,15 +46,15 @@ def shaken(leaf: Leaf, then: Script, maximum: ssl.TLSVersion = ssl.TLSVersion.TL
     """Speaks TLS as an honest server does, with the certificate of `leaf`, and then follows `then`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(leaf.certificate_file, leaf.key_file)
-    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, maximum
     if maximum < ssl.TLSVersion.TLSv1_2:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # that it is, is the point
+            context.minimum_version = context.maximum_version = maximum
         context.set_ciphers("ALL:@SECLEVEL=0")
 
     def script(connection: socket.socket) -> None:
         assert connection.recv(8) == SSL_REQUEST
         connection.sendall(b"S")
         with suppress(ssl.SSLError, OSError):
-            # In memory, and not `wrap_socket`: that leaves its socket open when the handshake fails.
             with context.wrap_socket(connection.dup(), server_side=True) as protected:
                 then(protected)
 

@@ -1,12 +1,18 @@
 """Logging in: SCRAM or nothing, the catalog, and the wire after it, on real servers and against hostile ones."""
 
+import socket
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from shell.conftest import Spin
 
+from hoopproxy.dial.postgres import PostgresDialer
+from hoopproxy.dial.tls import Verification
 from hoopproxy.errors import LimitReached, ProtocolViolation, SessionError, UpstreamRefused, UpstreamUnreachable
+from hoopproxy.model import Limits
+from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.testing.certificates import Leaf
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.wire.postgres import scram
@@ -15,7 +21,7 @@ from hoopproxy.wire.postgres.messages import read_data_row, read_fields
 from hoopproxy.wire.postgres.requests import query
 
 from .conftest import Way
-from .rogue import Rogue, authentication, drain, message, shaken
+from .rogue import SSL_REQUEST, Rogue, authentication, drain, message, shaken
 
 
 async def ask(peer: Any, text: str) -> list[tuple[bytes, bytes]]:
@@ -43,14 +49,8 @@ async def cells(peer: Any, text: str) -> list[tuple[bytes | None, ...]]:
 
 def test_a_login_ends_with_a_session_that_answers(spin: Spin, ledger: Way, cluster: PostgresCluster) -> None:
     async def visit() -> tuple[Any, Any]:
-        peer = await ledger.log_in(application_name="psql", datestyle="German", search_path="pg_temp")
-        try:
-            return peer.greeting.parameters, await cells(
-                peer, "SELECT current_user, current_setting('application_name'), ssl FROM pg_stat_ssl "
-                "WHERE pid = pg_backend_pid()"
-            )
-        finally:
-            peer.close()
+        async with ledger.session(application_name="psql", datestyle="German") as peer:
+            return peer.greeting.parameters, await cells(peer, WHO)
 
     parameters, rows = spin(visit())
     assert rows == [(b"reader", b"psql", b"t")]
@@ -59,9 +59,12 @@ def test_a_login_ends_with_a_session_that_answers(spin: Spin, ledger: Way, clust
     assert parameters["DateStyle"].startswith("German")
 
 
-def test_the_channel_is_bound_to_the_certificate(
-    spin: Spin, ledger: Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
+WHO = """
+SELECT current_user, current_setting('application_name'), ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()
+"""
+
+
+def test_the_channel_is_bound_to_the_certificate(spin: Spin, ledger: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server checks it: with the hash of another certificate it refuses."""
     from hoopproxy.dial import postgres
 
@@ -72,15 +75,12 @@ def test_the_channel_is_bound_to_the_certificate(
         used.append(self.mechanism)
         return first(self)
 
-    async def visit() -> None:
-        (await ledger.log_in()).close()
-
     monkeypatch.setattr(scram.Scram, "first", spy)
-    spin(visit())
+    spin(ledger.log_in())
     assert used == ["SCRAM-SHA-256-PLUS"]
-    monkeypatch.setattr(postgres, "end_point", lambda *_: b"\0" * 32)
+    monkeypatch.setattr(postgres, "_end_point", lambda _: b"\0" * 32)
     with pytest.raises(UpstreamRefused):
-        spin(visit())
+        spin(ledger.log_in())
 
 
 def test_a_wrong_password_is_refused_with_the_servers_word(spin: Spin, ledger: Way) -> None:
@@ -107,12 +107,7 @@ def test_a_server_that_does_not_ask_for_scram_is_refused(spin: Spin, ledger: Way
 def test_the_catalog_is_read_for_what_is_protected(spin: Spin, ledger: Way, cluster: PostgresCluster) -> None:
     odd = "Odd schema.it's.cärd"
 
-    async def visit() -> Any:
-        peer = await ledger.log_in("*", "public.customers.card", "public.people.card", odd)
-        peer.close()
-        return peer.catalog
-
-    catalog = spin(visit())
+    _, catalog = spin(ledger.log_in("*", "public.customers.card", "public.people.card", odd))
     protected = {relation.name: dict(relation.columns) for relation in catalog.protected.values()}
     assert protected == {
         "customers": {3: "public.customers.card"},
@@ -129,12 +124,8 @@ def test_the_catalog_is_read_for_what_is_protected(spin: Spin, ledger: Way, clus
 
 
 def test_nothing_is_read_where_nothing_is_protected_by_origin(spin: Spin, ledger: Way) -> None:
-    async def visit() -> Any:
-        peer = await ledger.log_in("*")
-        peer.close()
-        return peer.catalog
-
-    assert spin(visit()).known == frozenset()
+    _, catalog = spin(ledger.log_in("*"))
+    assert catalog.known == frozenset()
 
 
 @pytest.mark.parametrize("path", ["public.customers.cart", "public.gone.card", "elsewhere.customers.card"])
@@ -145,11 +136,8 @@ def test_a_rule_that_protects_nothing_ends_the_session_and_is_named(spin: Spin, 
 
 def test_reading_the_catalog_leaves_the_session_as_it_was(spin: Spin, ledger: Way) -> None:
     async def visit() -> Any:
-        peer = await ledger.log_in("public.customers.card", search_path="somewhere")
-        try:
+        async with ledger.session("public.customers.card", search_path="somewhere") as peer:
             return await ask(peer, "SHOW search_path")
-        finally:
-            peer.close()
 
     received = spin(visit())
     assert read_data_row(dict(received)[b"D"]) == (b"somewhere",)
@@ -172,26 +160,21 @@ async def falls_asleep(peer: Any) -> Any:
 
 def test_an_interrupt_stops_its_own_statement_and_no_other(spin: Spin, ledger: Way) -> None:
     async def visit() -> tuple[Any, Any]:
-        one, other = await ledger.log_in(), await ledger.log_in()
-        try:
+        async with ledger.session() as one, ledger.session() as other:
             asleep = await falls_asleep(one)
             await other.interrupt()
             still_there = await cells(other, "SELECT 1")
             await one.interrupt()
             return still_there, [read_fields(body)["C"] async for kind, body in asleep if kind == b"E"]
-        finally:
-            one.close()
-            other.close()
 
     assert spin(visit()) == ([(b"1",)], ["57014"])
 
 
 def test_an_interrupt_never_raises(spin: Spin, ledger: Way, way: Way) -> None:
     async def visit() -> None:
-        peer = await ledger.log_in()
-        peer._target = way.with_tls("other.example").target
-        await peer.interrupt()
-        peer.close()
+        async with ledger.session() as peer:
+            peer._target = way.with_tls("other.example").target
+            await peer.interrupt()
 
     spin(visit())
 
@@ -204,24 +187,22 @@ def test_an_interrupt_is_told_only_to_the_holder_of_the_same_key(
 
     sent: list[bytes] = []
 
+    async def spied(*arguments: Any) -> Any:
+        connection = await connect(*arguments)
+        send = connection.send
+        monkeypatch.setattr(connection, "send", lambda data: (sent.append(data), send(data)))
+        return connection
+
     async def visit() -> None:
-        peer = await ledger.log_in()
-        connect = postgres.connect
+        async with ledger.session() as peer:
+            with monkeypatch.context() as patched:
+                patched.setattr(postgres, "connect", spied)
+                patched.setattr(Verification, "proof", lambda *given: replace(proof(*given), spki_sha256="00" * 32))
+                await peer.interrupt()
 
-        async def spied(*arguments: Any) -> Any:
-            connection = await connect(*arguments)
-            send = connection.send
-            connection.send = lambda data: (sent.append(data), send(data))  # type: ignore[method-assign,func-returns-value] # a spy
-            return connection
-
-        proved = postgres.proved
-        monkeypatch.setattr(postgres, "connect", spied)
-        monkeypatch.setattr(postgres, "proved", lambda *given: (proved(*given)[0], "00" * 32))
-        await peer.interrupt()
-        peer.close()
-
+    connect, proof = postgres.connect, Verification.proof
     spin(visit())
-    assert sent == [struct.pack("!ii", 8, 80877103)]
+    assert sent == [SSL_REQUEST]
 
 
 # Hostile servers ----------------------------------------------------------------------------------------------------
@@ -274,22 +255,19 @@ def test_a_hostile_server_ends_the_login_and_sees_no_password(
     assert isinstance(caught.value, UpstreamRefused | ProtocolViolation | LimitReached)
 
 
+def leaves(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.shutdown(socket.SHUT_RDWR)
+
+
 def test_a_server_that_closes_during_the_login_is_told_apart(spin: Spin, way: Way, leaf: Leaf) -> None:
-    with Rogue(shaken(leaf, lambda connection: connection.recv(65536) and None)) as rogue:
+    with Rogue(shaken(leaf, leaves)) as rogue:
         with pytest.raises(UpstreamRefused) as caught:
             spin(way.to(rogue.port).log_in())
     assert "end of stream" in caught.value.detail
 
 
-def test_a_server_that_never_finishes_the_login_is_given_up(
-    spin: Spin, way: Way, leaf: Leaf, reactor: Any
-) -> None:
-    from dataclasses import replace
-
-    from hoopproxy.dial.postgres import PostgresDialer
-    from hoopproxy.model import Limits
-    from hoopproxy.scheduler import TwistedScheduler
-
+def test_a_server_that_never_finishes_the_login_is_given_up(spin: Spin, way: Way, leaf: Leaf, reactor: Any) -> None:
     hasty = PostgresDialer(reactor, Limits(dial_s_max=0.2), TwistedScheduler(reactor))
     with Rogue(shaken(leaf, drain)) as rogue, pytest.raises(UpstreamUnreachable, match="'ledger'"):
         spin(replace(way, dialer=hasty).to(rogue.port).log_in())

@@ -48,22 +48,20 @@ def test_an_address_in_the_certificate_proves_an_address_in_the_configuration(sp
 
 @pytest.mark.parametrize("name", ["other.example", "127.0.0.2", "sub.db.example", "example"])
 def test_a_certificate_for_another_name_is_refused(spin: Spin, ledger: Way, name: str) -> None:
-    why = refusal(spin, ledger.with_tls(name))
-    assert name in why.detail and NAME_IN_DETAIL in why.detail
-
-
-NAME_IN_DETAIL = "db.example"
+    assert refusal(spin, ledger.with_tls(name)).detail == (
+        f"its certificate is for 'db.example', '127.0.0.1', wanted is {name!r}"
+    )
 
 
 def test_a_common_name_proves_nothing(spin: Spin, way: Way, authority: Authority) -> None:
     with Rogue(shaken(authority.issue("db.example"), drain)) as rogue:
-        refusal(spin, way.to(rogue.port))
+        assert "is for no name" in refusal(spin, way.to(rogue.port)).detail
 
 
 def test_an_unknown_authority_is_refused(spin: Spin, ledger: Way, tmp_path: Any) -> None:
     stranger = Authority(tmp_path, "stranger")
     why = refusal(spin, ledger.with_tls(ca_file=str(stranger.ca_file)))
-    assert "unable to get local issuer certificate" in why.detail
+    assert "signed by nobody among the authorities" in why.detail
 
 
 def test_the_system_does_not_know_our_authority(spin: Spin, ledger: Way) -> None:
@@ -182,9 +180,7 @@ def test_a_peer_at_another_address_than_the_dialled_one_is_refused(
     assert "127.0.0.7" in refusal(spin, ledger).detail
 
 
-def test_reaching_sends_nothing_but_the_request_for_tls_and_its_handshake(
-    spin: Spin, way: Way, leaf: Leaf
-) -> None:
+def test_reaching_sends_nothing_but_the_request_for_tls_and_its_handshake(spin: Spin, way: Way, leaf: Leaf) -> None:
     heard: list[bytes] = []
 
     def listens(connection: Any) -> None:

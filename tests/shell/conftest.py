@@ -1,6 +1,6 @@
 """A running reactor for coroutines, certificates, and connections over loopback."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,44 +20,45 @@ SECONDS_MAX = 3.0
 """After that a test has failed: it waits for something that does not come."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _spare() -> Iterator[None]:
-    """Twisted keeps a file open for the day when descriptors run out; here it would count as left behind."""
-    yield
-    from twisted.internet import tcp
+@pytest.fixture(scope="session")
+def _reactor() -> Iterator[Any]:
+    """Twisted's own, whose threads end with the session."""
+    from twisted.internet import reactor, tcp  # noqa: TID251 # there is only one that hands can lend
 
-    if tcp._reservedFD.available():
+    turning: Any = reactor
+    yield turning
+    turning.fireSystemEvent("shutdown")
+    if tcp._reservedFD.available():  # kept for the day when descriptors run out; here it counts as left behind
         tcp._reservedFD._fileDescriptor.close()
 
 
 @pytest.fixture
-def reactor() -> Iterator[Any]:
-    """Twisted's own; a test that leaves a socket or a timer behind has failed."""
-    from twisted.internet import reactor  # noqa: TID251 # there is only one that hands can lend
-
-    turning: Any = reactor
-    internal = set(turning.getReaders()) | turning._internalReaders
-    yield turning
+def reactor(_reactor: Any) -> Iterator[Any]:
+    """A test that leaves a socket or a timer behind has failed."""
+    before = set(_reactor.getReaders()) | _reactor._internalReaders
+    yield _reactor
     for _ in range(5):
-        turning.iterate(0)
-    sockets = [each for each in turning.getReaders() + turning.getWriters() if each not in internal]
-    sockets = [each for each in sockets if each not in turning._internalReaders]
-    timers = turning.getDelayedCalls()
-    for each in sockets:
+        _reactor.iterate(0)
+    left = set(_reactor.getReaders() + _reactor.getWriters()) - before - _reactor._internalReaders
+    timers = _reactor.getDelayedCalls()
+    for each in left:
         each.connectionLost(Failure(RuntimeError("left behind")))
-    for each in timers:
-        each.cancel()
-    assert (sockets, timers) == ([], [])
+    for timer in timers:
+        timer.cancel()
+    assert (left, timers) == (set(), [])
 
 
-type Spin = Callable[[Coroutine[Any, Any, Any]], Any]
+type Spin = Callable[[Awaitable[Any]], Any]
 
 
 @pytest.fixture
 def spin(reactor: Any) -> Spin:
-    """Runs the reactor until a coroutine is over; its result."""
+    """Runs the reactor until an awaitable is over; its result."""
 
-    def run(work: Coroutine[Any, Any, Any]) -> Any:
+    async def waiting(work: Awaitable[Any]) -> Any:
+        return await work
+
+    def run(work: Awaitable[Any]) -> Any:
         outcome: list[Any] = []
 
         def over(result: Any) -> None:
@@ -65,7 +66,7 @@ def spin(reactor: Any) -> Spin:
             reactor.crash()
 
         limit = reactor.callLater(SECONDS_MAX, reactor.crash)
-        running = Deferred.fromCoroutine(work)
+        running = Deferred.fromCoroutine(waiting(work))
         running.addBoth(over)
         if not outcome:
             reactor.run(installSignalHandlers=False)

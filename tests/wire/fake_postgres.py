@@ -230,7 +230,7 @@ class FakePostgres:
             raise Failed("25P02", "current transaction is aborted, commands ignored until end of transaction block")
 
     def _resolved(self, text: str) -> str:
-        return text.replace(" t", f" {self._searched}") if text.endswith(" t") else text
+        return f"select {self._searched}" if text == "select t" else text
 
     def _fields(self, portal: Portal) -> tuple[Field, ...]:
         table = self._searched if portal.text == "execute t" else self._resolved(portal.text).removeprefix("select ")

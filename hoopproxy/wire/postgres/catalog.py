@@ -12,30 +12,30 @@ from hoopproxy.wire.postgres.framing import Message, Splitter
 from hoopproxy.wire.postgres.messages import read_data_row, read_fields
 from hoopproxy.wire.postgres.requests import query
 
-MESSAGE_BYTES_MAX = 64 << 20
-"""The OIDs of some five million relations in one cell."""
+ANSWER_BYTES_MAX = 64 << 20
+"""The OIDs of some five million relations, which come in one cell."""
 
 EMPTY = Catalog({}, {}, frozenset(), frozenset())
 
 # Names are looked up in pg_catalog alone, whatever search_path the client chose. A protected relation's family are its
 # partitions and inheritance children, where the same rows can be read, and its parents, through which they show.
 _FAMILY = """
-WITH RECURSIVE wanted(schema_name, relation_name, column_name) AS (VALUES {wanted}),
+WITH RECURSIVE wanted(number, schema_name, relation_name, column_name) AS (VALUES {wanted}),
 base AS (
-    SELECT c.oid, w.* FROM wanted w
+    SELECT c.oid, w.number, w.column_name FROM wanted w
     JOIN pg_namespace n ON n.nspname = w.schema_name
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.relation_name
 ),
 below AS (
     SELECT * FROM base
     UNION
-    SELECT i.inhrelid, b.schema_name, b.relation_name, b.column_name
+    SELECT i.inhrelid, b.number, b.column_name
     FROM below b JOIN pg_inherits i ON i.inhparent = b.oid
 ),
 above AS (
     SELECT * FROM base
     UNION
-    SELECT i.inhparent, a.schema_name, a.relation_name, a.column_name
+    SELECT i.inhparent, a.number, a.column_name
     FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid
 ),
 family AS (SELECT * FROM below UNION SELECT * FROM above)
@@ -44,7 +44,7 @@ family AS (SELECT * FROM below UNION SELECT * FROM above)
 _COLUMNS = (
     _FAMILY
     + """
-SELECT c.oid, n.nspname, c.relname, a.attnum, f.schema_name, f.relation_name, f.column_name
+SELECT f.oid, n.nspname, c.relname, a.attnum, f.number, f.oid IN (SELECT b.oid FROM base b)
 FROM family f
 JOIN pg_class c ON c.oid = f.oid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -53,7 +53,7 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = f.column_name AND a.at
 )
 
 # Relations, not columns, are followed on purpose: a whole-row reference (`SELECT c FROM customers c`) leaves no trace
-# of the columns in pg_depend as soon as one column is named as well.
+# of the columns in pg_depend as soon as one column is named as well. So a view over harmless columns is refused, too.
 _TAINTED = (
     _FAMILY
     + """
@@ -74,7 +74,8 @@ WHERE x.oid NOT IN (SELECT oid FROM family);
 """
 )
 
-_KNOWN = "SELECT string_agg(oid::text, ' ') FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'p', 'f');"
+# TOAST tables are left out on purpose: they hold the long values of protected columns.
+_KNOWN = "SELECT string_agg(oid::text, ' ') FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'p', 'f', 'S');"
 
 _FUNCTIONS = """
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -83,17 +84,20 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema');
 
 
 class CatalogReader:
-    """`query`, then `feed` until it answers the catalog. `paths` are `schema.table.column`, as in policy.toml."""
+    """`query`, then `feed` until it answers the catalog, then `rest`. `paths` are `schema.table.column`."""
 
     def __init__(self, paths: frozenset[str]) -> None:
-        self._paths = {_split(path): path for path in paths}
+        self._paths = sorted(paths)
+        self._bytes = 0
         self._splitter = Splitter(Side.SERVER)
         self._results: list[list[tuple[str, ...]]] = []
         self._rows: list[tuple[str, ...]] = []
 
     def query(self) -> bytes:
-        """One simple query. It leaves the session's settings as they were."""
-        names = ", ".join(f"({', '.join(map(_literal, parts))})" for parts in sorted(self._paths))
+        """One simple query, in ASCII whatever the session's encoding. It leaves the settings as they were."""
+        names = ", ".join(
+            f"({number}, {', '.join(map(_literal, path.split('.')))})" for number, path in enumerate(self._paths)
+        )
         statements = [_COLUMNS.format(wanted=names), _TAINTED.format(wanted=names), _KNOWN, _FUNCTIONS]
         return query("SET search_path = pg_catalog; " + "".join(statements) + "RESET search_path")
 
@@ -101,12 +105,23 @@ class CatalogReader:
         """The catalog, once it is whole. @raise UpstreamRefused, ProtocolViolation"""
         if not data:
             raise _unreadable("end of stream")
+        self._bytes += len(data)
+        if self._bytes > ANSWER_BYTES_MAX:
+            raise _unreadable(f"its answer is longer than {ANSWER_BYTES_MAX} bytes")
         self._splitter.append(data)
-        while received := self._splitter.next(MESSAGE_BYTES_MAX, "an answer of the catalog"):
+        while received := self._splitter.next(ANSWER_BYTES_MAX, "an answer of the catalog"):
             if received.kind == b"Z":
-                return self._catalog()
+                try:
+                    return self._catalog()
+                except (ValueError, IndexError) as why:  # no row of our query looks like that
+                    raise _unreadable(f"rows of another shape: {why}") from why
             self._take(received)
         return None
+
+    @property
+    def rest(self) -> bytes:
+        """What the target sent behind its answer."""
+        return bytes(self._splitter.buffer)
 
     def _take(self, received: Message) -> None:
         match received.kind:
@@ -131,13 +146,13 @@ class CatalogReader:
         found: dict[int, dict[int, str]] = defaultdict(dict)
         names: dict[int, tuple[str, str]] = {}
         there = set[str]()
-        for oid, schema, relation, number, *wanted in columns:
-            path = self._paths[wanted[0], wanted[1], wanted[2]]
-            found[int(oid)][int(number)] = path
+        for oid, schema, relation, column, number, is_named in columns:
+            path = self._paths[int(number)]
+            found[int(oid)][int(column)] = path
             names[int(oid)] = schema, relation
-            if (schema, relation) == (wanted[0], wanted[1]):
+            if is_named == "t":
                 there.add(path)
-        if missing := sorted(set(self._paths.values()) - there):
+        if missing := sorted(set(self._paths) - there):
             raise UpstreamRefused(
                 f"The target has no column {missing[0]}, which a mask rule names, so nothing of it can be shown; tell "
                 "the owner of the policy.",
@@ -151,16 +166,12 @@ class CatalogReader:
         )
 
 
-def _split(path: str) -> tuple[str, str, str]:
-    schema, relation, column = path.split(".")
-    return schema, relation, column
-
-
 def _literal(text: str) -> str:
-    """A literal that reads the same whatever standard_conforming_strings says: it may hold no backslash."""
-    if "\\" in text or "\0" in text:
-        raise _unreadable(f"the rule's name {text!r} holds a backslash")
-    return "'" + text.replace("'", "''") + "'"
+    """A text as an SQL literal of plain ASCII: any name can be asked for from a session in any encoding."""
+    plain = "".join(
+        character if character.isascii() and character.isalnum() else f"\\+{ord(character):06x}" for character in text
+    )
+    return f"U&'{plain}'"
 
 
 def _unreadable(detail: str) -> UpstreamRefused:

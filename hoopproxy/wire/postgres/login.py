@@ -12,10 +12,10 @@ from hoopproxy.model import Side, TargetSecret
 from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.framing import Message, Reader, Splitter, message, string
 from hoopproxy.wire.postgres.messages import read_backend_key_data, read_fields, read_parameter_status
-from hoopproxy.wire.postgres.startup import KEY_BYTES_MAX, PROTOCOL_3_0
+from hoopproxy.wire.postgres.startup import KEY_BYTES_MAX, PROTOCOL_3_0, is_readable
 
 MESSAGE_BYTES_MAX = 65_536
-MESSAGES_MAX = 1_000
+MESSAGES_MAX = 200
 """Before its first ReadyForQuery an honest server sends about twenty messages of under a hundred bytes."""
 
 PINNED = {"standard_conforming_strings": "on"}
@@ -34,7 +34,10 @@ class LoggedIn:
 
 
 class Login:
-    """`start`, then `feed` until `done` is set. Whatever is wrong raises UpstreamRefused or ProtocolViolation."""
+    """`start`, then `feed` until `done` is set, then `rest`.
+
+    Whatever is wrong raises UpstreamRefused, ProtocolViolation or LimitReached.
+    """
 
     def __init__(
         self,
@@ -77,9 +80,12 @@ class Login:
             if self._count > MESSAGES_MAX:
                 raise ProtocolViolation("server", "The target sends without end instead of letting the gateway log in.")
             answers.append(self._answer(received))
-        if self.done is not None and self._splitter.buffer:
-            raise ProtocolViolation("server", "The target sent something that nobody asked it for.")
         return b"".join(answers)
+
+    @property
+    def rest(self) -> bytes:
+        """What the target sent behind its ReadyForQuery: a notice, perhaps."""
+        return bytes(self._splitter.buffer)
 
     def _answer(self, received: Message) -> bytes:
         match received.kind:
@@ -95,8 +101,7 @@ class Login:
                 if not 4 <= len(self._key) <= KEY_BYTES_MAX:
                     raise ProtocolViolation("server", "The target sent a cancel key that no server gives.")
             case b"Z" if self._is_in:
-                if any(self._reported.get(name) != value for name, value in PINNED.items()):
-                    raise ProtocolViolation("server", "The target does not keep standard_conforming_strings on.")
+                self._require_readable()
                 self.done = LoggedIn(dict(self._reported), self._process_id, self._key)
             case b"N":
                 pass  # a notice before the session has begun is for nobody
@@ -132,11 +137,24 @@ class Login:
             detail=f"the target asks for authentication {code}; wanted is scram-sha-256 in its pg_hba.conf",
         )
 
+    def _require_readable(self) -> None:
+        """A role's or a database's defaults may have set what the client did not."""
+        if any(self._reported.get(name) != value for name, value in PINNED.items()):
+            raise ProtocolViolation("server", "The target does not keep standard_conforming_strings on.")
+        encoding = self._reported.get("client_encoding", "")
+        if not is_readable(encoding):
+            raise UpstreamRefused(
+                f"The target would talk to you in {encoding or 'an unknown encoding'}, which the gateway can't read "
+                "safely; connect with client_encoding=UTF8.",
+                detail=f"client_encoding is {encoding!r} by default of the role or the database",
+            )
+
     def _choose(self, offered: set[str]) -> scram.Scram:
+        password = self._secret.password
         if self._end_point and scram.PLUS in offered:
-            return scram.Scram(self._secret.password, self._nonce, self._end_point)
+            return scram.Scram(password, self._nonce, scram.PLUS, self._end_point)
         if scram.PLAIN in offered:
-            return scram.Scram(self._secret.password, self._nonce)
+            return scram.Scram(password, self._nonce, scram.PLAIN, self._end_point)
         raise UpstreamRefused(
             "The gateway could not log in to the target; tell the operator of the gateway.",
             detail=f"the target offers {sorted(offered)}; wanted is {scram.PLAIN} or {scram.PLUS}",

@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import stringprep
 import unicodedata
 from functools import lru_cache
@@ -19,8 +20,11 @@ PLAIN, PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 ITERATIONS_MIN = 4096
 """RFC 7677 §4: what a server should at least ask for; PostgreSQL's default."""
 
-ITERATIONS_MAX = 100_000
-"""About 50 ms of computing, once per secret: a target can't hold up the gateway by asking for more."""
+ITERATIONS_MAX = 600_000
+"""What OWASP's Password Storage Cheat Sheet asks of PBKDF2-HMAC-SHA256: up to a second of computing, once per secret.
+A target can't hold up the gateway by asking for more."""
+
+_ITERATIONS = re.compile("[1-9][0-9]{0,8}")
 
 SALT_BYTES_MAX = 1024
 
@@ -28,20 +32,21 @@ SALT_BYTES_MAX = 1024
 class Scram:
     """One exchange: `first`, then `reply` to the server's challenge, then `check` its proof.
 
-    `end_point` is the hash of the server's certificate (RFC 5929 §4); b"" means that there is no channel to bind to.
+    `end_point` is the hash of the server's certificate (RFC 5929 §4), b"" where there is none to bind to. With it,
+    PLAIN tells the server that we could have bound the channel: one that offered PLUS, and whose offer was cut out on
+    the way, refuses then (RFC 5802 §6).
     """
 
-    def __init__(self, password: Secret, nonce: str, end_point: bytes = b"") -> None:
+    def __init__(self, password: Secret, nonce: str, mechanism: str, end_point: bytes = b"") -> None:
+        self.mechanism = mechanism
         self._password, self._nonce = password, nonce
-        self._header = "p=tls-server-end-point,," if end_point else "n,,"
-        self._binding = base64.b64encode(self._header.encode() + end_point).decode()
+        if mechanism == PLUS:
+            self._header, bound = "p=tls-server-end-point,,", end_point
+        else:
+            self._header, bound = "y,," if end_point else "n,,", b""
+        self._binding = base64.b64encode(self._header.encode() + bound).decode()
         self._bare = f"n=,r={nonce}"
         self._server_signature = b""
-
-    @property
-    def mechanism(self) -> str:
-        """Its name as the server offers it."""
-        return PLAIN if self._header == "n,," else PLUS
 
     def first(self) -> bytes:
         """client-first-message. The user's name is in the startup message, so it is empty here (as libpq sends it)."""
@@ -60,9 +65,9 @@ class Scram:
             raise _refused("its SCRAM challenge is malformed")
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise _refused("its SCRAM nonce does not continue ours")
-        if not iterations.isdecimal() or not ITERATIONS_MIN <= int(iterations[:9]) <= ITERATIONS_MAX:
+        if not _ITERATIONS.fullmatch(iterations) or not ITERATIONS_MIN <= int(iterations) <= ITERATIONS_MAX:
             raise _refused(
-                f"it asks for {iterations[:9]} SCRAM iterations, wanted are {ITERATIONS_MIN} to {ITERATIONS_MAX}"
+                f"it asks for {iterations[:20]} SCRAM iterations, wanted are {ITERATIONS_MIN} to {ITERATIONS_MAX}"
             )
         client_key, server_key = _keys(_prepared(self._password.reveal()), salt, int(iterations))
         final = f"c={self._binding},r={nonce}"

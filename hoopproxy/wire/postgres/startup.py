@@ -3,6 +3,7 @@
 Pure: a function from bytes to the first packet. Knows no TLS, no socket and no order of packets.
 """
 
+import re
 import shlex
 import struct
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from hoopproxy.wire.postgres.framing import Reader, message, string
 PROTOCOL_3_0 = 3 << 16
 _CANCEL, _SSL, _GSSENC = 80877102, 80877103, 80877104
 """Chapter "Message Formats": numbers that no protocol version has."""
+
+SSL_REQUEST = struct.pack("!iI", 8, _SSL)
 
 TLS_HANDSHAKE = 0x16
 """The first byte of a TLS record that begins a handshake (RFC 8446 §5.1): direct TLS, as libpq 17 speaks it."""
@@ -30,9 +33,7 @@ PASSED_ON = frozenset(
 )
 """Settings that a client may choose at its start. What they change is its own session, never whose rights it has."""
 
-ENCODINGS = frozenset({"utf8", "unicode", "sqlascii", "latin1"})
-"""Encodings in which ASCII bytes stand for ASCII alone: in others a statement reads differently here and there. WIN125x
-are taken as well."""
+_ENCODINGS = re.compile(r"utf8|unicode|sqlascii|latin1|iso88591|(win|windows)125[0-8]")
 
 _OFF = frozenset({"", "0", "off", "false", "no", "n", "f"})
 
@@ -77,6 +78,17 @@ class Startup:
         return message(b"v", struct.pack("!II", PROTOCOL_3_0, len(self.options)) + names)
 
 
+def cancel_request(process_id: int, key: bytes) -> bytes:
+    """A CancelRequest as on the wire."""
+    return struct.pack("!iII", 12 + len(key), _CANCEL, process_id) + key
+
+
+def is_readable(encoding: str) -> bool:
+    """Whether ASCII bytes stand for ASCII alone in a client encoding: in others (SJIS, GBK, …) a statement reads
+    differently here and there. A name counts as PostgreSQL counts it: letters and digits, in any case."""
+    return _ENCODINGS.fullmatch("".join(filter(str.isalnum, encoding.lower()))) is not None
+
+
 type First = SslRequest | GssRequest | DirectTls | CancelRequest | Startup
 
 
@@ -118,8 +130,8 @@ def _packet(code: int, body: bytes) -> First:
 
 def _startup(version: int, body: bytes) -> Startup:
     reader, parameters, options = Reader(Side.CLIENT, body), dict[str, str](), list[str]()
-    while name := reader.string():
-        value = reader.string()
+    while name := _text(reader):
+        value = _text(reader)
         if name.startswith("_pq_."):
             options.append(name)
         else:
@@ -128,8 +140,17 @@ def _startup(version: int, body: bytes) -> Startup:
     return Startup(version, parameters, tuple(options))
 
 
-def credentials(startup: Startup, secret: Secret) -> Credentials:
-    """What the client wants: `database` is `target` or `target/database`, `user` the account of the target.
+def _text(reader: Reader) -> str:
+    """No encoding is agreed upon yet, and each of these texts ends in evidence: UTF-8 it is."""
+    try:
+        return reader.raw_string().decode()
+    except UnicodeDecodeError as why:
+        raise _violation("its first packet holds a text that is not UTF-8") from why
+
+
+def credentials(startup: Startup) -> Credentials:
+    """What the client wants, its secret still to come: `database` is `target` or `target/database`, `user` the account
+    of the target.
 
     @raise Refused: something in it could give the session more than its own settings.
     """
@@ -146,7 +167,7 @@ def credentials(startup: Startup, secret: Secret) -> Credentials:
     settings: dict[str, str] = {}
     for name, value in [*_options(given.pop("options", "")), *given.items()]:
         settings[_allowed(name, value)] = value
-    return Credentials(target, user, database, secret, settings)
+    return Credentials(target, user, database, Secret(""), settings)
 
 
 def _allowed(name: str, value: str) -> str:
@@ -155,10 +176,9 @@ def _allowed(name: str, value: str) -> str:
         raise Refused(
             f"The setting '{name}' can't be chosen at the start of a session here; leave it out.", reason="target"
         )
-    plain = "".join(filter(str.isalnum, value.lower()))  # as the server reads an encoding's name; asyncpg quotes it
-    if known == "client_encoding" and plain not in ENCODINGS and not plain.startswith(("win125", "windows125")):
+    if known == "client_encoding" and not is_readable(value):
         raise Refused(f"The client encoding '{value}' can't be read safely by the gateway; use UTF8.", reason="target")
-    if known == "standard_conforming_strings" and plain not in {"on", "true", "yes", "1"}:
+    if known == "standard_conforming_strings" and value.lower() not in {"on", "true", "yes", "1"}:
         raise Refused("standard_conforming_strings must stay on, so that both sides read the same.", reason="target")
     return known
 
@@ -174,22 +194,14 @@ def _options(text: str) -> Iterator[tuple[str, str]]:
     for word in words:
         if word == "-c":
             setting = next(words, "")
-        elif word.startswith("--"):
-            setting = _dashes(word[2:])
-        elif word.startswith("-c"):
+        elif word.startswith(("--", "-c")):
             setting = word[2:]
         else:
             raise Refused(f"The option '{word}' does not pass through this gateway; leave it out.", reason="target")
         name, equals, value = setting.partition("=")
         if not equals:
             raise Refused(f"The option '{word}' of your client sets nothing; write name=value.", reason="target")
-        yield name, value
-
-
-def _dashes(setting: str) -> str:
-    """`--search-path=x` is `search_path=x`."""
-    name, equals, value = setting.partition("=")
-    return name.replace("-", "_") + equals + value
+        yield name.replace("-", "_"), value  # `search-path` is `search_path` to the server (guc.c, ParseLongOption)
 
 
 def _violation(what: str) -> ProtocolViolation:

@@ -1,0 +1,357 @@
+"""One listener's sockets: who is served, who is not, and how it all ends."""
+
+import errno
+import resource
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from hoopproxy.connection import Connection
+from hoopproxy.errors import ConfigError
+from hoopproxy.interfaces import IConnection, IFrontend, IListener
+from hoopproxy.listen.server import REFUSALS_S_MIN, Server, _Refusals
+from hoopproxy.model import Arrival, Endpoint, Limits, ListenerSettings
+from hoopproxy.scheduler import TwistedScheduler
+
+from .conftest import Spin
+
+LIMITS = Limits(drain_s_max=0.2)
+V4, V6 = ip_address("127.0.0.1"), ip_address("::1")
+
+
+class Front:
+    """The part of a frontend that a server and these tests use."""
+
+    def __init__(self, connection: Any, arrival: Arrival) -> None:
+        self.connection: Connection = connection
+        self.arrival = arrival
+
+
+@implementer(IListener)
+class Listener:
+    def __init__(self, *addresses: Any, port: int = 0) -> None:
+        self.settings = ListenerSettings("pg", "postgres", addresses, port, "", "")
+
+    def frontend(self, connection: IConnection, arrival: Arrival) -> IFrontend:
+        front: Any = Front(connection, arrival)
+        return front
+
+
+class Scene:
+    """A running server, its frontends in order, and its clients."""
+
+    def __init__(self, reactor: Any, run: Callable[[Any], Coroutine[Any, Any, None]], *addresses: Any, **limits: Any):
+        self.fronts: list[Front] = []
+        self.clients: list[socket.socket] = []
+        self.scheduler = TwistedScheduler(reactor)
+        self._run = run
+        limits_ = replace(LIMITS, **limits)
+        self.server = Server(reactor, Listener(*(addresses or (V4,))), limits_, self.scheduler, self.serve)
+        self.server.privilegedStartService()
+        self.server.startService()
+
+    async def serve(self, frontend: Any) -> None:
+        self.fronts.append(frontend)
+        await self._run(frontend)
+
+    def client(self, number: int = 0) -> socket.socket:
+        endpoint = self.server.endpoints[number]
+        client = socket.create_connection((str(endpoint.address), endpoint.port))
+        client.setblocking(False)
+        self.clients.append(client)
+        return client
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        while not (found := condition()):
+            await self.scheduler.sleep(0)
+        return found
+
+    async def hears(self, client: socket.socket) -> bytes:
+        """What comes next; b"" at the end of stream or at a reset."""
+        while True:
+            try:
+                return client.recv(100)
+            except BlockingIOError:
+                await self.scheduler.sleep(0)
+            except ConnectionResetError:
+                return b""
+
+
+async def echo(front: Front) -> None:
+    while data := await front.connection.read():
+        await front.connection.write(data)
+
+
+async def silence(front: Front) -> None:
+    await front.connection.read()
+
+
+@pytest.fixture
+def scene(reactor: Any, spin: Spin) -> Iterator[Callable[..., Scene]]:
+    made: list[Scene] = []
+
+    def make(run: Callable[[Any], Coroutine[Any, Any, None]] = echo, *addresses: Any, **limits: Any) -> Scene:
+        made.append(Scene(reactor, run, *addresses, **limits))
+        return made[-1]
+
+    yield make
+    for each in made:
+        for client in each.clients:
+            client.close()
+        spin(each.server.stopService())
+
+
+type Make = Callable[..., Scene]
+
+
+def test_it_listens_on_ipv4_and_ipv6_side_by_side_and_tells_who_came(scene: Make, spin: Spin) -> None:
+    it = scene(echo, V4, V6)
+    assert [endpoint.address for endpoint in it.server.endpoints] == [V4, V6]
+
+    async def play() -> None:
+        for number, address in enumerate((V4, V6)):
+            client = it.client(number)
+            client.send(b"hello")
+            assert await it.hears(client) == b"hello"
+            arrival = it.fronts[number].arrival
+            assert arrival.client == Endpoint(address, client.getsockname()[1])
+            assert (arrival.listener, arrival.protocol) == ("pg", "postgres")
+        assert len({front.arrival.connection_id for front in it.fronts}) == 2
+        assert it.fronts[0].arrival.at_s <= it.fronts[1].arrival.at_s <= it.scheduler.now_s()
+
+    spin(play())
+
+
+def test_both_wildcards_share_one_port(scene: Make, reactor: Any, spin: Spin) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listener = Listener(ip_address("0.0.0.0"), ip_address("::"), port=port)
+    server = Server(reactor, listener, LIMITS, TwistedScheduler(reactor), echo)
+    server.privilegedStartService()
+    assert {endpoint.port for endpoint in server.endpoints} == {port}
+    spin(server.stopService())
+
+
+def test_an_address_that_is_taken_stops_the_start_with_a_sentence_and_holds_no_other(
+    scene: Make, reactor: Any, spin: Spin
+) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        server = Server(reactor, Listener(V4, V6, port=port), LIMITS, TwistedScheduler(reactor), echo)
+        with pytest.raises(ConfigError) as refused:
+            server.privilegedStartService()
+        (problem,) = refused.value.problems
+        assert problem.startswith(f"listen.pg: can't listen on [::1]:{port} (Address already in use); wanted is ")
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_who_stays_silent_delays_nobody(scene: Make, spin: Spin) -> None:
+    it = scene()
+
+    async def play() -> None:
+        silent = [it.client() for _ in range(20)]
+        speaker = it.client()
+        speaker.send(b"hello")
+        assert await it.hears(speaker) == b"hello"
+        assert len(silent) + 1 == len(it.fronts)
+
+    spin(play())
+
+
+def test_a_run_that_is_over_closes_its_connection(scene: Make, spin: Spin) -> None:
+    async def greets(front: Front) -> None:
+        front.connection.send(b"bye")
+
+    it = scene(greets)
+
+    async def play() -> None:
+        client = it.client()
+        assert [await it.hears(client), await it.hears(client)] == [b"bye", b""]
+
+    spin(play())
+
+
+def test_a_bug_ends_its_own_connection_silently_and_its_traceback_is_logged(scene: Make, spin: Spin) -> None:
+    async def breaks(front: Front) -> None:
+        data = await front.connection.read()
+        if data == b"break":
+            front.connection.send(b"never to be seen")
+            raise ZeroDivisionError("bug")
+        await front.connection.write(data)
+
+    it = scene(breaks)
+
+    async def play() -> None:
+        broken, sound = it.client(), it.client()
+        broken.send(b"break")
+        assert await it.hears(broken) == b""
+        sound.send(b"fine")
+        assert await it.hears(sound) == b"fine"
+
+    with capture_logs() as logged:
+        spin(play())
+    (entry,) = logged
+    assert entry["event"] == "connection-crashed" and entry["exc_info"]
+    assert entry["connection"] == it.fronts[0].arrival.connection_id
+
+
+@pytest.mark.parametrize("limit", ["connections_max", "connections_per_address_max"])
+def test_over_a_limit_a_connection_is_closed_at_once_until_another_has_left(
+    scene: Make, spin: Spin, limit: str
+) -> None:
+    it = scene(**{limit: 2})
+
+    async def play() -> None:
+        first, second = it.client(), it.client()
+        await it.until(lambda: len(it.fronts) == 2)
+        assert [await it.hears(it.client()) for _ in range(3)] == [b""] * 3
+        first.close()
+        await it.until(lambda: len(it.server._serving) == 1)
+        third = it.client()
+        for client in (second, third):
+            client.send(b"in")
+            assert await it.hears(client) == b"in"
+        assert len(it.fronts) == 3
+
+    with capture_logs() as logged:
+        spin(play())
+    (entry,) = logged  # one line for three
+    assert entry["event"] == "connection-over-limit" and entry["limit"] == f"limits.{limit}"
+    assert entry["client"] == "127.0.0.1" and entry["unnoted"] == 0
+    assert sum(it.server._per_address.values()) == 2
+
+
+def test_what_was_not_noted_is_counted_in_the_next_line() -> None:
+    clock = Clock()
+    refusals = _Refusals("pg", TwistedScheduler(clock))
+    with capture_logs() as logged:
+        for _ in range(5):
+            refusals.note("limits.connections_max", V4)
+        clock.advance(REFUSALS_S_MIN)
+        refusals.note("limits.connections_max", V4)
+    assert [entry["unnoted"] for entry in logged] == [0, 4]
+
+
+def test_an_accept_that_fails_does_not_end_the_listener(
+    scene: Make, spin: Spin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = scene()
+    failures = [errno.ECONNABORTED, errno.ENOBUFS, errno.EMFILE]
+    port = it.server._ports[0]
+
+    class Failing:
+        def __init__(self, real: socket.socket) -> None:
+            self._real = real
+
+        def accept(self) -> Any:
+            if failures:
+                raise OSError(failures.pop(), "made up")
+            return self._real.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+    monkeypatch.setattr(port, "socket", Failing(port.socket))
+
+    async def play() -> None:
+        client = it.client()
+        client.send(b"hello")
+        assert await it.hears(client) == b"hello" and not failures
+
+    spin(play())
+
+
+def test_running_out_of_descriptors_does_not_end_the_listener(scene: Make, spin: Spin) -> None:
+    it = scene()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    endpoint = it.server.endpoints[0]
+
+    async def play() -> None:
+        refused = socket.socket()
+        it.clients.append(refused)
+        with open("/dev/null") as spare:
+            lowest = spare.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))  # not one more
+        try:
+            refused.connect((str(endpoint.address), endpoint.port))
+            refused.setblocking(False)
+            assert await it.hears(refused) == b""
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        client = it.client()
+        client.send(b"hello")
+        assert await it.hears(client) == b"hello"
+
+    spin(play())
+
+
+def test_a_stop_accepts_nobody_and_waits_for_who_is_here(scene: Make, spin: Spin) -> None:
+    it = scene(drain_s_max=5.0)
+
+    async def play() -> None:
+        client = it.client()
+        await it.until(lambda: it.fronts)
+        stopping = it.server.stopService()
+        await it.scheduler.sleep(0)
+        with pytest.raises(ConnectionRefusedError):
+            it.client()
+        client.send(b"still here")
+        assert await it.hears(client) == b"still here" and not stopping.called
+        client.close()
+        await stopping
+
+    spin(play())
+
+
+def test_a_stop_cuts_off_who_stays_and_lets_their_runs_clean_up(scene: Make, spin: Spin) -> None:
+    ended: list[str] = []
+
+    async def stays(front: Front) -> None:
+        try:
+            await Deferred()
+        except CancelledError:
+            ended.append("cancelled")
+            raise
+        finally:
+            await it.scheduler.sleep(0)
+            ended.append("noted")
+
+    it = scene(stays)
+
+    async def play() -> None:
+        client = it.client()
+        await it.until(lambda: it.fronts)
+        await it.server.stopService()
+        assert ended == ["cancelled", "noted"] and await it.hears(client) == b""
+
+    with capture_logs() as logged:
+        spin(play())
+    assert [(entry["event"], entry["count"]) for entry in logged] == [("connections-cut-off", 1)]
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_run_that_refuses(scene: Make, spin: Spin) -> None:
+    gate: Deferred[None] = Deferred()
+
+    async def refuses(_: Front) -> None:
+        try:
+            await Deferred()
+        finally:
+            await gate
+
+    it = scene(refuses)
+
+    async def play() -> None:
+        it.client()
+        await it.until(lambda: it.fronts)
+        await it.server.stopService()
+        gate.callback(None)
+
+    spin(play())
