@@ -48,9 +48,9 @@ def _blame(addon: Any, call: str, *passing: type[Exception]) -> Iterator[None]:
     """`passing` are no fault of the addon's: who asked was cancelled, say."""
     try:
         yield
-    except (SessionError, *passing):
-        raise
     except Exception as why:  # an addon may raise anything, and anything ends the session
+        if isinstance(why, (SessionError, *passing)):
+            raise
         name = str(getattr(addon, "name", type(addon).__name__))
         raise AddonFailure(name, call, f"{type(why).__name__}: {why}") from why
 

@@ -177,12 +177,16 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`row_count` rows of a result. `raw` holds the first of them as the client sees them, complete messages, up to
-    the recording's `rows_max` of this result; "" once that is reached."""
+    """`row_count` rows of a result, `cells_masked` cells of which were changed.
+
+    `raw` holds the first of them as the client sees them, complete messages, up to the recording's `rows_max` of this
+    result; "" once that is reached.
+    """
 
     statement_number: int
     raw: bytes = field(repr=False)
     row_count: int
+    cells_masked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

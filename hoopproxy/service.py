@@ -5,7 +5,8 @@ Holds no decision: what may pass is decided in `hoopproxy.session`, called from 
 
 import secrets
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hoopproxy.commands import Commands
 from hoopproxy.config.load import load
 from hoopproxy.config.model import Config
 from hoopproxy.control import ControlServer, Feed
+from hoopproxy.described import lines
 from hoopproxy.dial.resolver import Resolver
 from hoopproxy.errors import ConfigError, Revoked, SessionError
 from hoopproxy.evidence.entries import GatewayStarted, GatewayStopped
@@ -71,7 +73,7 @@ def makeService(options: Options) -> IService:
         scheduler = TwistedScheduler(reactor)
         addons, spoken = build(config, scheduler), protocols(config)
         if options["check"]:
-            sys.stdout.write("\n".join(described(config, addons)) + "\n")
+            sys.stdout.write("\n".join(lines(config, addons)) + "\n")
             sys.exit(0)
         return GatewayService(reactor, config, addons, spoken, scheduler)
     except ConfigError as why:
@@ -94,25 +96,6 @@ class _Lines:
     def error(self, line: str) -> None:
         """Somebody must."""
         self._log.error("{line}", line=line)
-
-
-def described(config: Config, addons: Addons) -> list[str]:
-    """What would run, in lines: listeners, the order in which addons are asked, targets."""
-    lines = [
-        f"gateway {config.gateway.name} in {config.gateway.country}, zone {config.gateway.zone}: configuration is fine"
-    ]
-    for listener in config.listeners:
-        places = ", ".join(str(Endpoint(address, listener.port)) for address in listener.addresses)
-        lines.append(f"listener {listener.name}: {listener.protocol} on {places}")
-    for role, names in asdict(config.roles).items():
-        asked = (names,) if isinstance(names, str) else names
-        lines.append(f"{role}: {', '.join(f'{name} ({config.addons[name].use})' for name in asked) or 'none'}")
-    for target in config.targets.values():
-        lines.append(
-            f"target {target.name}: {target.protocol}, zone {target.zone}, accounts {', '.join(target.accounts)}"
-        )
-    lines.extend(f"addon {name}: {origin}, sha256 {digest[:16]}" for name, origin, digest in addons.provenance)
-    return lines
 
 
 def assembled(reactor: Any, config: Config, addons: Addons, spoken: Protocols, scheduler: TwistedScheduler) -> Gateway:
@@ -190,12 +173,26 @@ class GatewayService(MultiService):
         ):
             part.setServiceParent(self)  # type: ignore[no-untyped-call] # Twisted's is not annotated
 
+    def privilegedStartService(self) -> None:
+        with self._sentences():
+            super().privilegedStartService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
+
     def startService(self) -> None:
-        super().startService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
+        with self._sentences():
+            super().startService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
         Deferred.fromCoroutine(self._begin())
 
     def stopService(self) -> "Deferred[None]":
         return Deferred.fromCoroutine(self._end())
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """What can't be bound or opened ends the process with its sentence, not with a traceback."""
+        try:
+            yield
+        except ConfigError as why:
+            self._log.error("not-started", sentence=str(why))
+            sys.exit(1)
 
     async def _serve(self, frontend: IFrontend) -> None:
         await self._ready.wait()

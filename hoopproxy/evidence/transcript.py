@@ -94,10 +94,9 @@ class Transcript:
                     for column in shape.fields
                 ]
                 return self._lines(at_s, "columns", {"statement": number, "columns": columns})
-            case Rows(number, raw, row_count):
-                return self._lines(
-                    at_s, "rows", {"statement": number, "row_count": row_count, "raw": b64encode(raw).decode()}
-                )
+            case Rows(number, raw, row_count, cells_masked):
+                counts = {"row_count": row_count, "cells_masked": cells_masked}
+                return self._lines(at_s, "rows", {"statement": number, "raw": b64encode(raw).decode()} | counts)
             case Completed(number, tag, row_count):
                 return self._lines(at_s, "completed", {"statement": number, "tag": tag, "row_count": row_count})
             case Faulted(number, code, text):

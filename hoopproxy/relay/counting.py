@@ -10,7 +10,8 @@ class Counting:
     """A tally that grows."""
 
     def __init__(self) -> None:
-        self._statements = self._refused = self._rows = self._to_client = self._to_server = 0
+        self._statements = self._refused = self._rows = self._masked = 0
+        self._to_client = self._to_server = 0
 
     def saw(self, records: Iterable[Record], bytes_to_client: int, bytes_to_server: int) -> None:
         """Count one step."""
@@ -24,6 +25,7 @@ class Counting:
                     self._refused += 1
                 case Rows():
                     self._rows += record.row_count
+                    self._masked += record.cells_masked
 
     def tally(self) -> Tally:
         """The counts so far."""
@@ -31,6 +33,7 @@ class Counting:
             statements=self._statements,
             refused=self._refused,
             rows=self._rows,
+            cells_masked=self._masked,
             bytes_to_client=self._to_client,
             bytes_to_server=self._to_server,
         )

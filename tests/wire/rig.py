@@ -112,6 +112,11 @@ def merged(records: Iterable[Record]) -> list[Record]:
         if isinstance(record, Rows) and whole and isinstance(whole[-1], Rows):
             last = whole.pop()
             assert isinstance(last, Rows) and last.statement_number == record.statement_number
-            record = Rows(record.statement_number, last.raw + record.raw, last.row_count + record.row_count)
+            record = Rows(
+                record.statement_number,
+                last.raw + record.raw,
+                last.row_count + record.row_count,
+                last.cells_masked + record.cells_masked,
+            )
         whole.append(record)
     return whole

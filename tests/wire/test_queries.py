@@ -74,7 +74,7 @@ def test_a_simple_query_is_asked_about_masked_and_recorded() -> None:
     assert rig.records == [
         Asked(statement),
         Columns(1, shape),
-        Rows(1, joined(MASKED_ROWS[:2]), 3),
+        Rows(1, joined(MASKED_ROWS[:2]), 3, 3),
         Completed(1, "SELECT 3", 3),
     ]
 
@@ -149,6 +149,35 @@ def test_a_refused_query_waits_for_the_answers_before_it() -> None:
     assert rig.shown == joined(
         *(PRODUCTS, OPEN_ROWS, SELECTED, IDLE), *(error(NO), IDLE), *(CUSTOMERS, MASKED_ROWS, SELECTED, IDLE)
     )
+
+
+def test_a_refused_query_waits_while_only_some_of_the_answers_came() -> None:
+    rig = refuses("insert")
+    rig.client(query("select products"))
+    rig.client(query("select products"))
+    first = joined(PRODUCTS, OPEN_ROWS, SELECTED, IDLE)
+    rig.serve(len(first))
+    rig.client(query("insert"))
+    assert rig.shown == first
+    rig.serve()
+    assert rig.shown == joined(first, first, error(NO), IDLE)
+
+
+def test_nobody_is_asked_about_what_stands_behind_a_refusal() -> None:
+    rig = refuses("insert forbidden")
+    rig.client(parse("", "insert forbidden") + parse("", "insert") + bind() + requests.execute("") + SYNC)
+    assert len(rig.asks) == 1
+
+
+def test_what_is_allowed_after_an_error_came_is_not_sent_any_more() -> None:
+    wire = machine()
+    for text in ("mistyped", "insert"):
+        assert wire.feed(Side.CLIENT, parse("", text)).ask is not None
+        if text == "mistyped":
+            wire.resume(Side.CLIENT, Forward(text))
+    wire.feed(Side.SERVER, error("syntax error", "42601"))
+    step = wire.resume(Side.CLIENT, Forward("insert"))
+    assert step.to_server == b"" and step.records == ()
 
 
 def test_a_refused_parse_fails_its_batch_as_the_server_would() -> None:
@@ -258,6 +287,14 @@ def test_a_portal_described_before_something_else_ran_is_described_anew() -> Non
     assert rig.talk(requests.execute("p") + SYNC) == joined(MASKED_ROWS, SELECTED, IN_BLOCK)
 
 
+def test_a_query_between_a_description_and_its_execute_is_enough_to_describe_anew() -> None:
+    rig = Rig()
+    rig.talk(query("begin"), parse("e", "execute t") + bind("p", "e") + requests.describe(Named.PORTAL, "p") + FLUSH)
+    assert rig.talk(query("switch") + requests.execute("p") + SYNC) == joined(
+        command_complete("SWITCH"), IN_BLOCK, MASKED_ROWS, SELECTED, IN_BLOCK
+    )
+
+
 def test_a_portal_that_began_keeps_its_plan_whatever_its_description_says_later() -> None:
     rig = Rig()
     rig.talk(query("begin;switch") + parse("e", "execute t") + parse("s", "switch"))
@@ -268,18 +305,11 @@ def test_a_portal_that_began_keeps_its_plan_whatever_its_description_says_later(
 
 def test_a_close_that_the_server_skipped_closed_nothing() -> None:
     rig = Rig()
-    batch = parse("a", "insert") + parse("a", "insert") + requests.close(Named.STATEMENT, "a") + SYNC + run("a")
-    assert rig.talk(batch) == joined(
-        PARSED,
-        error('prepared statement "a" already exists', "42P05"),
-        IDLE,
-        BOUND,
-        command_complete("INSERT 0 1"),
-        IDLE,
-    )
-    assert rig.talk(requests.close(Named.STATEMENT, "a") + run("a")) == joined(
-        CLOSED, error('prepared statement "a" does not exist', "26000"), IDLE
-    )
+    rig.talk(parse("a", "insert") + SYNC)
+    close = requests.close(Named.STATEMENT, "a")
+    shown = rig.talk(parse("", "mistyped") + close + SYNC + run("a"))
+    assert shown[:1] == b"E" and shown.endswith(joined(IDLE, BOUND, command_complete("INSERT 0 1"), IDLE))
+    assert rig.talk(close + run("a")) == joined(CLOSED, error('prepared statement "a" does not exist', "26000"), IDLE)
 
 
 def test_binary_formats_reach_the_plan() -> None:
@@ -342,6 +372,14 @@ def test_limits_are_said_and_leave_the_session_open() -> None:
     assert rig.talk(requests.close(Named.STATEMENT, "a") + SYNC, parse("c", "insert") + SYNC) == joined(
         CLOSED, IDLE, PARSED, IDLE
     )
+
+
+def test_portals_of_ended_transactions_do_not_count() -> None:
+    rig = Rig(wire=machine(limits=Limits(prepared_statements_max=2)))
+    rig.talk(parse("", "insert") + SYNC)
+    for portal in "pqrst":
+        assert rig.talk(bind(portal) + SYNC) == BOUND + IDLE
+    assert b"prepared_statements_max" in rig.talk(bind("p") + bind("q") + bind("r") + SYNC)
 
 
 def test_the_client_pauses_while_too_much_is_unanswered() -> None:
@@ -415,6 +453,15 @@ def test_copy_in_by_an_extended_query_whose_sync_the_server_ignores() -> None:
     rig = Rig()
     assert rig.talk(run("", "copy in")) == joined(PARSED, BOUND, COPY_IN)
     assert rig.talk(data(b"1\n") + message(b"c") + SYNC) == command_complete("COPY 1") + IDLE
+    assert rig.talk(run("", "select customers")) == joined(PARSED, BOUND, MASKED_ROWS, SELECTED, IDLE)
+
+
+def test_a_sync_among_copy_data_is_ignored_as_the_server_ignores_it() -> None:
+    rig = Rig()
+    rig.talk(run("", "copy in"))
+    assert (
+        rig.talk(data(b"1\n") + SYNC + FLUSH + data(b"2\n") + message(b"c") + SYNC) == command_complete("COPY 1") + IDLE
+    )
     assert rig.talk(run("", "select customers")) == joined(PARSED, BOUND, MASKED_ROWS, SELECTED, IDLE)
 
 

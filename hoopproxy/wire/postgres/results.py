@@ -93,7 +93,7 @@ class Results:
             cut = result.cutter.cut(buffer, result.recorded_left)
             if cut.rows:
                 draft.to_client.append(cut.output)
-                draft.records.append(Rows(result.number, cut.output[: cut.marked], cut.rows))
+                draft.records.append(Rows(result.number, cut.output[: cut.marked], cut.rows, cut.cells_masked))
                 result.rows += cut.rows
                 result.recorded_left = max(0, result.recorded_left - cut.rows)
         del buffer[: cut.bytes_used]
