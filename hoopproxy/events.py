@@ -225,6 +225,7 @@ class Step:
 
     After a step with an `ask` the machine keeps what else that side sent until `resume(side, reply)`. `pause` names the
     sides that must not be read until a later step no longer names them. `ended` means: close both sides after writing.
+    `is_amid` means that `to_client` ends inside a message: words of the gateway's own must not follow it.
     """
 
     to_client: bytes = b""
@@ -233,3 +234,4 @@ class Step:
     ask: Ask | None = None
     pause: frozenset[Side] = frozenset()
     ended: bool = False
+    is_amid: bool = False

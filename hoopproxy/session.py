@@ -94,7 +94,7 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
     permit, counting = passage.permit, Counting()
     with gateway.leases.hold(passage, counting.tally) as lease:
         tape = await start(gateway.recorder, passage, gateway.ask)
-        peer, reason = None, "crashed"
+        peer, relay, reason = None, None, "crashed"
         try:
             protected = await gateway.judges.protects(permit)
             secret = await gateway.keyring.secret(passage)
@@ -106,7 +106,8 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
             reason = await relay.run(lease.ended)
         except SessionError as why:
             reason = why.code
-            frontend.refuse(permit.session_id, why)
+            if relay is None or not relay.is_amid:
+                frontend.refuse(permit.session_id, why)
             frontend.close()
             gateway.tell("ended", session=permit.session_id, code=why.code, sentence=why.sentence, detail=why.detail)
             if peer is not None:

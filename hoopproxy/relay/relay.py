@@ -16,9 +16,12 @@ from hoopproxy.relay.tape import Tape
 from hoopproxy.relay.turns import Turns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Relay:
-    """One connection's traffic. `run` returns why it ended when one end left in peace."""
+    """One connection's traffic. `run` returns why it ended when one end left in peace.
+
+    `is_amid` tells whether the client has seen only a part of a message: then nothing of ours may follow it.
+    """
 
     client: IConnection
     server: IConnection
@@ -29,6 +32,7 @@ class Relay:
     counting: Counting
     limits: Limits
     scheduler: IScheduler
+    is_amid: bool = False
 
     async def run(self, ended: ISignal) -> str:
         """Carry until one side leaves, the right behind the session ends, or something is wrong.
@@ -98,8 +102,11 @@ class _Traffic:
             await relay.tape.settle()
         for side, data, turn in turns:
             async with turn:
-                if not self._over:
-                    await self._near[side].write(data)
+                if self._over:
+                    return
+                if side is Side.CLIENT:
+                    relay.is_amid = step.is_amid
+                await self._near[side].write(data)
 
     async def watch(self, ended: ISignal) -> str:
         """Ends the session from outside: revoked, expired or idle for too long."""

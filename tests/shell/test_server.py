@@ -3,6 +3,7 @@
 import errno
 import resource
 import socket
+import struct
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
@@ -265,6 +266,22 @@ def test_an_accept_that_fails_does_not_end_the_listener(
         client = it.client()
         client.send(b"hello")
         assert await it.hears(client) == b"hello" and not failures
+
+    spin(play())
+
+
+def test_who_is_gone_before_the_accept_leaves_nothing_behind(scene: Make, spin: Spin) -> None:
+    it = scene()
+
+    async def play() -> None:
+        gone = it.client()
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()  # a reset, while the kernel still holds it for us
+        client = it.client()
+        client.send(b"hello")
+        assert await it.hears(client) == b"hello"
+        await it.until(lambda: len(it.server._serving) == 1)
+        assert [front.arrival.client.address for front in it.fronts] == [V4, V4]
 
     spin(play())
 

@@ -15,6 +15,7 @@ class Draft:
         self.to_server: list[bytes] = []
         self.records: list[Record] = []
 
-    def step(self, ask: Ask | None, pause: frozenset[Side], ended: bool) -> Step:
+    def step(self, ask: Ask | None, pause: frozenset[Side], ended: bool, is_amid: bool) -> Step:
         """The finished step."""
-        return Step(b"".join(self.to_client), b"".join(self.to_server), tuple(self.records), ask, pause, ended)
+        to_client, to_server = b"".join(self.to_client), b"".join(self.to_server)
+        return Step(to_client, to_server, tuple(self.records), ask, pause, ended, is_amid)

@@ -71,7 +71,8 @@ class PostgresWire:
         self._full = full
         self._ended = self._client.left and not self._queue
         self._broken = False
-        return draft.step(ask, _CLIENT if full or self._client.left else _NOBODY, self._ended)
+        pause = _CLIENT if full or self._client.left else _NOBODY
+        return draft.step(ask, pause, self._ended, self._server.is_amid)
 
     def _left(self, side: Side) -> Step:
         """End of stream. A client that just leaves is taken to have said so."""

@@ -34,6 +34,11 @@ class ServerHalf:
         self._passing = 0
         self._copying, self._copied = False, 0
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether the client has seen only a part of a message."""
+        return self._passing > 0 and not self._results.muted
+
     def append(self, data: bytes) -> None:
         """Take what arrived."""
         self._inbox.append(data)
@@ -61,6 +66,8 @@ class ServerHalf:
             if head is not None and head[0] == b"d":
                 if not self._copying:
                     raise unexpected(head[0], self._queue)
+                if len(self._inbox.buffer) < head[1] <= self._terms.limits.chunk_bytes_max:
+                    return None  # short ones go whole, so that the gateway can have a last word between them
                 self._passing = head[1]
                 self._copied += head[1] - HEADER_BYTES
                 continue
