@@ -28,7 +28,8 @@ from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.interfaces import IConnection, IScheduler, ISignal
-from hoopproxy.model import Endpoint, IPAddress, Limits, Side
+from hoopproxy.model import Endpoint, IPAddress, Side
+from hoopproxy.settings import Limits
 
 TCP_INFO_BYTES = 104
 TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100

@@ -32,7 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hoopproxy.errors import ConfigError, SessionError
-from hoopproxy.model import Limits
+from hoopproxy.settings import Limits
 
 log = structlog.get_logger()
 

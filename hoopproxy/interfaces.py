@@ -18,18 +18,16 @@ from typing import Any
 from zope.interface import Attribute, Interface
 
 from hoopproxy.events import Record, Reply, Shape, Statement, Step
+from hoopproxy.masks import Catalog, Mask
 from hoopproxy.model import (
     Answer,
     Arrival,
-    Catalog,
     Credentials,
     Finding,
     Grant,
     Identity,
     IPAddress,
-    ListenerSettings,
     Manifest,
-    Mask,
     Measurements,
     Passage,
     Pending,
@@ -40,6 +38,7 @@ from hoopproxy.model import (
     Target,
     TargetSecret,
 )
+from hoopproxy.settings import ListenerSettings
 
 # mypy: disable-error-code="empty-body"
 # zope.interface bodies are docstrings: there is nothing to return.

@@ -3,7 +3,7 @@
 Knows no protocol, no addon and no clock. Times are POSIX seconds in UTC (`_at_s`) unless the name ends `_s_max`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -56,26 +56,6 @@ class Endpoint:
     def __str__(self) -> str:
         host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
         return f"{host}:{self.port}"
-
-
-class Plaintext(Enum):
-    """Where a listener talks to a client without TLS."""
-
-    NEVER = "never"
-    LOOPBACK = "loopback"
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerSettings:
-    """One `[[listen]]` table: where to listen and as whom. `addresses` are literals, IPv4 and IPv6."""
-
-    name: str
-    protocol: str
-    addresses: tuple[IPAddress, ...]
-    port: int
-    certificate_file: str
-    key_file: str
-    plaintext: Plaintext = Plaintext.NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,98 +239,6 @@ class Verdict:
     country: str | None
     findings: tuple[Finding, ...]
     sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A table, view or partition of the target as its catalog names it, with its protected columns by number."""
-
-    oid: int
-    schema: str
-    name: str
-    columns: Mapping[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """What the gateway read from the target's catalog at login, for one database and one mask set.
-
-    `protected` maps a protected relation's OID (partitions and inheritance children included) to the relation whose
-    `columns` are the protected ones (number to the path of the rule, `schema.table.column`). `tainted` are relations
-    that read protected ones (views, materialised views): they can't be masked by origin and are refused. `known` are
-    the OIDs of all relations at login: a result from any other OID is newer than this snapshot and is refused.
-    `functions` are the names of all functions outside `pg_catalog`: what they read can't be proved.
-    """
-
-    protected: Mapping[int, Relation]
-    tainted: Mapping[int, Relation]
-    known: frozenset[int]
-    functions: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Every wait, queue and buffer has one; the comments in conf/hoopproxy.toml tell where each number comes from."""
-
-    handshake_s_max: float = 10.0
-    decision_s_max: float = 5.0
-    approval_s_max: float = 900.0
-    dial_s_max: float = 10.0
-    idle_s_max: float = 3600.0
-    session_s_max: float = 43200.0
-    drain_s_max: float = 10.0
-    blocking_ms_max: float = 100.0
-    chunk_bytes_max: int = 65536
-    startup_bytes_max: int = 10240
-    statement_bytes_max: int = 16777216
-    row_bytes_max: int = 67108864
-    pending_statements_max: int = 10000
-    prepared_statements_max: int = 10000
-    addresses_max: int = 16
-    connections_max: int = 5000
-    connections_per_address_max: int = 1000
-
-
-# The masks that a masker may ask for --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Redact:
-    """A constant that is valid for the column's type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nullify:
-    """NULL, which is valid for every type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """Keep the first and last characters of a text, `*` for each in between; too short a text is masked whole."""
-
-    first: int = 0
-    last: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class KeyedHash:
-    """HMAC-SHA256 under a secret key, in hex, cut to the column's length: equal values stay equal."""
-
-    key: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PerCell:
-    """A masker's own function for text cells: one non-NULL value as on the wire to its masked form, None for NULL.
-
-    Pure, synchronous, total. A raise ends the session; the value never goes through. `addon` names whom to blame.
-    """
-
-    mask: Callable[[bytes], bytes | None]
-    addon: str
-
-
-type Mask = Redact | Nullify | Partial | KeyedHash | PerCell
 
 
 # The two tokens -----------------------------------------------------------------------------------------------------

@@ -16,11 +16,12 @@ from hoopproxy.errors import LimitReached, SessionError
 from hoopproxy.evidence.entries import Confirmed, Crashed, Denied, Ended, Entry, Permitted
 from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.interfaces import IDialer, IFrontend, IReached, IRecorder, IScheduler, IWireFactory
-from hoopproxy.model import Credentials, Identity, Limits, Manifest, Passage, Permit
+from hoopproxy.model import Credentials, Identity, Manifest, Passage, Permit
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.judges import Case, Judges
 from hoopproxy.relay.relay import Relay
 from hoopproxy.relay.tape import Tape, start
+from hoopproxy.settings import Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from hoopproxy.model import Limits
+from hoopproxy.settings import Limits
 
 log = structlog.get_logger()
 

@@ -12,7 +12,8 @@ from zope.interface import implementer, provider
 
 from hoopproxy.events import Format, Shape
 from hoopproxy.interfaces import IAddonFactory, IMasker, ISetting
-from hoopproxy.model import Mask, Passage, PerCell, Permit
+from hoopproxy.masks import Mask, PerCell
+from hoopproxy.model import Passage, Permit
 
 # 13 to 19 digits behind an issuer's prefix (ISO/IEC 7812-1): Visa, Mastercard, Amex, JCB, Diners, Discover, Maestro, …
 _CANDIDATE = re.compile(rb"(?<!\d)(?:4|5[0-8]|2[2-7]|3[04-9]|6\d)(?:[ -]?\d){11,18}(?!\d)")

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "hoopproxy").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
+EVERY_FILE = "## Every file\n"
 LINES_MAX = 400
 """The house rule is about 300; past this a noun wants out."""
 
@@ -83,17 +84,19 @@ def test_every_entry_point_leads_somewhere() -> None:
             assert entry.load() is not None
 
 
-def test_architecture_names_every_module() -> None:
-    """ARCHITECTURE.md lets a stranger name the file for any line of the flow: so each file stands in it."""
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    missing = [
-        str(path.relative_to(ROOT))
-        for path in SOURCES
-        if path.name != "__init__.py"
-        and f"`{'/'.join(path.relative_to(ROOT).parts[-2:])}`" not in text
-        and f"`{path.name}`" not in text
-    ]
-    assert not missing
+def purposes() -> str:
+    """The last section of ARCHITECTURE.md, made from the files' own first sentences."""
+    rooms: dict[str, list[str]] = {}
+    for path in SOURCES:
+        if path.name != "__init__.py":
+            purpose = (ast.get_docstring(_tree(path)) or "").split("\n\n")[0].replace("\n", " ")
+            rooms.setdefault(str(path.parent.relative_to(ROOT)), []).append(f"- `{path.name}`: {purpose}\n")
+    return "".join(f"\n### {room}/\n\n{''.join(files)}" for room, files in rooms.items())
+
+
+def test_architecture_names_every_file_with_its_purpose() -> None:
+    """It lets a stranger name the file for any line of the flow; `python -m tests.test_architecture` makes it anew."""
+    assert (ROOT / "ARCHITECTURE.md").read_text().endswith(f"{EVERY_FILE}{purposes()}")
 
 
 def test_the_drop_in_holds_nothing() -> None:
@@ -104,3 +107,8 @@ def test_the_drop_in_holds_nothing() -> None:
 def test_twistd_knows_us() -> None:
     shown = subprocess.run([Path(sys.executable).with_name("twistd"), "--help"], capture_output=True, text=True)
     assert "Layer-7 access gateway for data residency" in shown.stdout
+
+
+if __name__ == "__main__":
+    architecture = ROOT / "ARCHITECTURE.md"
+    architecture.write_text(architecture.read_text().partition(EVERY_FILE)[0] + EVERY_FILE + purposes())

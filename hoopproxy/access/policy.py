@@ -6,7 +6,8 @@ Pure: `hoopproxy.config` parses the file into these, addons read them. Knows no 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hoopproxy.model import Assurance, Grant, Identity, Mask, SubjectKind
+from hoopproxy.masks import Mask
+from hoopproxy.model import Assurance, Grant, Identity, SubjectKind
 
 
 @dataclass(frozen=True, slots=True)

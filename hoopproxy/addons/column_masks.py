@@ -11,7 +11,8 @@ from zope.interface import implementer, provider
 from hoopproxy.access.policy import MaskRule, Policy
 from hoopproxy.events import Shape
 from hoopproxy.interfaces import IAddonFactory, IMasker, ISetting
-from hoopproxy.model import Mask, Passage, Permit
+from hoopproxy.masks import Mask
+from hoopproxy.model import Passage, Permit
 
 
 class Settings(BaseModel):

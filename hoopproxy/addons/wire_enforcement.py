@@ -16,7 +16,8 @@ from hoopproxy.interfaces import IAddonFactory, IEnforcement, ISetting
 from hoopproxy.masking.names import Names
 from hoopproxy.masking.statements import Allowed, Denied, Rules, judge
 from hoopproxy.masking.syntax import fold
-from hoopproxy.model import Catalog, Passage
+from hoopproxy.masks import Catalog
+from hoopproxy.model import Passage
 
 SHORT_CHARACTERS_MAX = 4096
 """An application's own statements are shorter, and come again: they are remembered. Longer texts are judged each time,

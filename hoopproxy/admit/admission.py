@@ -18,7 +18,6 @@ from hoopproxy.model import (
     Credentials,
     Grant,
     Identity,
-    Limits,
     Measurements,
     Passage,
     Pending,
@@ -27,6 +26,7 @@ from hoopproxy.model import (
     Target,
     Verdict,
 )
+from hoopproxy.settings import Limits
 
 _SEAL = Seal()
 

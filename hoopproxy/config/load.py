@@ -26,9 +26,11 @@ from hoopproxy.config.tables import (
     TargetTable,
 )
 from hoopproxy.errors import ConfigError
-from hoopproxy.model import KeyedHash, Limits, ListenerSettings, Mask, Nullify, Partial, Redact, Target, UpstreamTls
+from hoopproxy.masks import KeyedHash, Mask, Nullify, Partial, Redact
+from hoopproxy.model import Target, UpstreamTls
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import Zones, parse
+from hoopproxy.settings import Limits, ListenerSettings
 
 KEY_BYTES_MIN = 32
 KEY_BYTES_MAX = 4096

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hoopproxy.access.policy import Policy
-from hoopproxy.model import Limits, ListenerSettings, Target
+from hoopproxy.model import Target
 from hoopproxy.residency.zones import Zones
+from hoopproxy.settings import Limits, ListenerSettings
 
 
 @dataclass(frozen=True, slots=True)

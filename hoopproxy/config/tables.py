@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from hoopproxy.config.sentences import Form
-from hoopproxy.model import Assurance, IPAddress, Limits, Plaintext, SubjectKind
+from hoopproxy.model import Assurance, IPAddress, SubjectKind
+from hoopproxy.settings import Limits, Plaintext
 
 DEFAULT = Limits()
 

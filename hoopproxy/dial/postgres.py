@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from zope.interface import implementer
 
@@ -17,7 +18,9 @@ from hoopproxy.dial.tls import Proof, Verification
 from hoopproxy.errors import ProtocolViolation, SessionError, UpstreamUnreachable
 from hoopproxy.hands import Overloaded, in_thread
 from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler
-from hoopproxy.model import Catalog, Endpoint, Limits, Measurements, Passage, Permit, Side, Target, TargetSecret
+from hoopproxy.masks import Catalog
+from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, Target, TargetSecret
+from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.catalog import EMPTY, CatalogReader
 from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.login import LoggedIn, Login
@@ -219,7 +222,10 @@ async def _read_catalog(connection: Connection, paths: frozenset[str]) -> Catalo
 
 
 def _end_point(certificate: x509.Certificate) -> bytes:
-    algorithm = certificate.signature_hash_algorithm
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:  # then nobody knows what to bind to
+        algorithm = None
     return end_point(certificate.public_bytes(Encoding.DER), algorithm.name if algorithm else None)
 
 

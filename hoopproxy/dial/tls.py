@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
@@ -72,7 +73,10 @@ class Verification:
         """What the handshake proved, `shown` being its certificate (pyOpenSSL's). @raise UpstreamUnreachable: not
         enough."""
         tls, certificate = self._target.tls, shown.to_cryptography()
-        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        try:
+            spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except (ValueError, UnsupportedAlgorithm) as why:
+            raise self.failed(f"its key is of no kind that can be pinned: {why}") from why
         digest = hashlib.sha256(spki).hexdigest()
         if tls.pins and f"sha256:{digest}" not in tls.pins:
             raise self.failed(f"its key is sha256:{digest}, which is not among the pins")
@@ -108,7 +112,7 @@ class Verification:
         verify = verify_certificate_ip_address if _is_address(name) else verify_certificate_hostname
         try:
             verify(certificate, name)  # subjectAltName alone: a CN proves nothing (RFC 9525 §2)
-        except (VerificationError, CertificateError) as why:
+        except (VerificationError, CertificateError, ValueError) as why:
             raise self.failed(f"its certificate is for {_names(certificate)}, wanted is {name!r}") from why
 
 

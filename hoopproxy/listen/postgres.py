@@ -6,7 +6,6 @@ Thin: what the packets mean is `wire.postgres.startup`'s. Never sees a target's 
 import struct
 from dataclasses import replace
 
-from twisted.internet.ssl import CertificateOptions
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection
@@ -22,8 +21,9 @@ from hoopproxy.errors import (
 )
 from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler
 from hoopproxy.listen.cancels import CancelKey, Cancels
-from hoopproxy.listen.tls import server_options
-from hoopproxy.model import Arrival, Credentials, Limits, ListenerSettings, Passage, Plaintext, Secret, Side
+from hoopproxy.listen.tls import Certificate
+from hoopproxy.model import Arrival, Credentials, Passage, Secret, Side
+from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.wire.postgres.framing import Reader, Splitter, message
 from hoopproxy.wire.postgres.messages import backend_key_data, error, notice, parameter_status, ready_for_query
 from hoopproxy.wire.postgres.startup import (
@@ -65,7 +65,7 @@ class PostgresListener:
     def __init__(self, settings: ListenerSettings, limits: Limits, scheduler: IScheduler) -> None:
         self.settings = settings
         self._limits = limits
-        self._tls = server_options(settings, [ALPN])
+        self._tls = Certificate(settings, ALPN)
         self._cancels = Cancels()
 
     def frontend(self, connection: Connection, arrival: Arrival) -> IFrontend:
@@ -84,7 +84,7 @@ class PostgresFrontend:
         arrival: Arrival,
         settings: ListenerSettings,
         limits: Limits,
-        tls: CertificateOptions,
+        tls: Certificate,
         cancels: Cancels,
     ) -> None:
         self.arrival = arrival
@@ -188,9 +188,14 @@ class PostgresFrontend:
             raise ProtocolViolation("client", "Your client sent something else where its password belongs.")
         self._connection.unread(bytes(splitter.buffer))
         reader = Reader(Side.CLIENT, received.body)
-        password = reader.string()
+        password = reader.raw_string()
         reader.end()
-        return Secret(password)
+        try:
+            return Secret(password.decode())
+        except UnicodeDecodeError as why:
+            raise Refused(
+                "Your password is no token; use the token that you get at sign-in.", reason="credentials"
+            ) from why
 
     async def _more(self) -> bytes:
         data = await self._connection.read()

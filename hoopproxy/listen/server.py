@@ -20,7 +20,8 @@ from twisted.internet.protocol import Factory
 from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError
 from hoopproxy.interfaces import IFrontend, IListener, IScheduler
-from hoopproxy.model import Arrival, Endpoint, IPAddress, Limits, Side
+from hoopproxy.model import Arrival, Endpoint, IPAddress, Side
+from hoopproxy.settings import Limits
 
 log = structlog.get_logger()
 

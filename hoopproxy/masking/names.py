@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hoopproxy.masking.syntax import fold
-from hoopproxy.model import Catalog, Relation
+from hoopproxy.masks import Catalog, Relation
 
 type Columns = Mapping[str, str]
 """Protected columns: folded name to the path of the rule."""

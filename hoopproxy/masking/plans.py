@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from hoopproxy.events import Call, Constant, Field, Keep, KeepEnds, Null, Operation, Plan, Shape
 from hoopproxy.masking.hashing import hashing
 from hoopproxy.masking.types import BPCHAR, TEXT_FORMS, TEXTS, Kind
-from hoopproxy.model import Catalog, KeyedHash, Mask, Nullify, Partial, PerCell, Redact
+from hoopproxy.masks import Catalog, KeyedHash, Mask, Nullify, Partial, PerCell, Redact
 
 ANY = "*"
 """In `protected`: values are judged by content, whatever their origin."""

@@ -13,7 +13,9 @@ from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Ask, Forward, Plan, Reject, Reply, Shape, Statement
 from hoopproxy.interfaces import IEnforcement, IMasker, IScheduler, IStatementGuard
 from hoopproxy.masking import plans
-from hoopproxy.model import Allow, Answer, Catalog, Limits, Mask, Passage, Pending, Permit, Refuse
+from hoopproxy.masks import Catalog, Mask
+from hoopproxy.model import Allow, Answer, Passage, Pending, Permit, Refuse
+from hoopproxy.settings import Limits
 
 APPROVAL_POLL_S = 1.0
 """How often a guard that answered Pending is asked again; an approval store nudges sooner."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from hoopproxy.errors import LimitReached, Revoked
 from hoopproxy.events import Action, Asked, Rejected, Step
 from hoopproxy.interfaces import IConnection, IScheduler, ISignal, IWire
-from hoopproxy.model import Limits, Side
+from hoopproxy.model import Side
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.judges import Case, Judges
 from hoopproxy.relay.tape import Tape
 from hoopproxy.relay.turns import Turns
+from hoopproxy.settings import Limits
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ from zope.interface.verify import verifyObject
 from hoopproxy.events import Call, Field, Format, Shape
 from hoopproxy.interfaces import IAddonFactory, IMasker, IRecording
 from hoopproxy.masking import plans
-from hoopproxy.model import Mask, Passage, PerCell
+from hoopproxy.masks import Mask, PerCell
+from hoopproxy.model import Passage
 from hoopproxy.testing import healthy
 from hoopproxy.testing.house import LEDGER, PROTECTED, House
 

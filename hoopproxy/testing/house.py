@@ -23,17 +23,15 @@ from hoopproxy.errors import SessionError
 from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.interfaces import IDialer, IFrontend, IPeer, IReached, IResolver
+from hoopproxy.masks import Catalog, Relation
 from hoopproxy.model import (
     Arrival,
-    Catalog,
     Credentials,
     Endpoint,
     IPAddress,
-    Limits,
     Measurements,
     Passage,
     Permit,
-    Relation,
     Secret,
     Side,
     Target,
@@ -45,6 +43,7 @@ from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import parse
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import Gateway, run
+from hoopproxy.settings import Limits
 from hoopproxy.testing import healthy
 from hoopproxy.wire.postgres.machine import PostgresWires
 

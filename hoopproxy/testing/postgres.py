@@ -5,7 +5,6 @@ Knows nothing of the gateway, and is no way to run a database that anybody minds
 
 import contextlib
 import functools
-import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +32,13 @@ local all all trust
 {kind} all all 127.0.0.1/32 scram-sha-256
 {kind} all all ::1/128 scram-sha-256
 """
+
+GUARD = """\
+while read -r said; do server=$said; done
+[ -z "$server" ] || { kill -INT "$server"; timeout 30 tail --pid="$server" -f /dev/null; }
+rm -rf "$0"
+"""
+"""A process that hears over a pipe which server runs, and tidies when it closes: `kill -9` leaves us no time to."""
 
 _copies = Copies()
 
@@ -69,6 +75,7 @@ class PostgresCluster:
         self._durable = durable
         self._account = Account.choose()
         self._private: Path | None = None
+        self._tidy: Callable[[], object] | None = None
         self._end: Callable[[], object] | None = None
 
     @property
@@ -88,7 +95,14 @@ class PostgresCluster:
         assert self._end is None, "the cluster is already started"
         if self._private is None:
             self._private = self._account.private_folder()
-            weakref.finalize(self, shutil.rmtree, self._private, ignore_errors=True)
+            self._guard = self._account.popen(
+                ["sh", "-c", GUARD, str(self._private)],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            self._tidy = weakref.finalize(self, _dismiss, self._guard)
         self._directory.mkdir(parents=True, exist_ok=True)
         # A mode of 0700 above, as in pytest's own temporary folders, keeps the server's account out.
         data = (self._directory if self._account.can("-x", self._directory) else self._private) / "data"
@@ -115,6 +129,9 @@ class PostgresCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._tidy is not None:
+            self._tidy()
+            self._private = self._tidy = None
 
     def execute(
         self, statement: str, database: str = "postgres", parameters: Sequence[object] = ()
@@ -185,12 +202,8 @@ class PostgresCluster:
         start = self._log_size()
         with self.log_file.open("ab") as log:
             server = self._account.popen(self._command(data), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        # `kill -9` leaves us no time to stop the server and to tidy, but it closes our end of this pipe.
-        watch = f'read _; kill -INT {server.pid}; tail --pid={server.pid} -f /dev/null; rm -rf "$0"'
-        guard = self._account.popen(
-            ["sh", "-c", watch, str(self._private)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        self._end = weakref.finalize(self, _end, server, guard)
+        _tell(self._guard, server.pid)
+        self._end = weakref.finalize(self, _end, server, self._guard)
         try:
             answers = self._answers(server)
         except BaseException:
@@ -227,17 +240,26 @@ class PostgresCluster:
         return f" Its log says:\n{self._log_since(start)[-LOG_BYTES_SHOWN_MAX:].decode(errors='replace')}"
 
 
-def _end(server: subprocess.Popen[bytes], guard: subprocess.Popen[bytes]) -> None:
+def _tell(guard: subprocess.Popen[bytes], server: int | None) -> None:
     assert guard.stdin is not None
-    guard.kill()
-    guard.wait()
-    guard.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        guard.stdin.write(b"%d\n" % server if server is not None else b"\n")
+
+
+def _end(server: subprocess.Popen[bytes], guard: subprocess.Popen[bytes]) -> None:
     # Fast, then immediate shutdown (PostgreSQL's documentation, "Shutting Down the Server").
     for way in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         server.send_signal(way)
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(STOP_S_MAX)
-            return
+            break
+    _tell(guard, None)
+
+
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    assert guard.stdin is not None
+    guard.stdin.close()
+    guard.wait()
 
 
 @functools.cache

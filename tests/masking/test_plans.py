@@ -6,7 +6,7 @@ from hypothesis import strategies as some
 
 from hoopproxy.events import Call, Constant, Field, Format, Keep, KeepEnds, Null, Shape
 from hoopproxy.masking import plans
-from hoopproxy.model import Catalog, KeyedHash, Mask, Nullify, Partial, PerCell, Redact, Relation
+from hoopproxy.masks import Catalog, KeyedHash, Mask, Nullify, Partial, PerCell, Redact, Relation
 
 EMAIL = "public.customers.email"
 CATALOG = Catalog(

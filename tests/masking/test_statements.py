@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from conftest import CORPUS
 from hypothesis import given
 from hypothesis import strategies as some
 from postgast import pg_query_pb2
@@ -12,7 +11,9 @@ from hoopproxy.masking import kinds
 from hoopproxy.masking.names import Names
 from hoopproxy.masking.statements import Allowed, Denied, Rules, judge
 from hoopproxy.masking.syntax import Unreadable, fold, nodes, opened, statements
-from hoopproxy.model import Catalog, Relation
+from hoopproxy.masks import Catalog, Relation
+
+from .conftest import CORPUS
 
 CUSTOMERS = {
     number: f"public.customers.{name}" for number, name in ((3, "email"), (4, "ssn"), (5, "card"), (7, "notes"))

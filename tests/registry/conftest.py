@@ -15,11 +15,12 @@ from zope.interface.interface import Method
 from hoopproxy.access.policy import Policy
 from hoopproxy.config.model import AddonSettings, Config, GatewaySettings, RoleNames
 from hoopproxy.errors import ConfigError
-from hoopproxy.model import Limits, ListenerSettings, Target, UpstreamTls
+from hoopproxy.model import Target, UpstreamTls
 from hoopproxy.registry import ROLES as INTERFACES
 from hoopproxy.registry import Addons, build, protocols
 from hoopproxy.residency.zones import Zones
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits, ListenerSettings
 
 SOURCE = """
 from pathlib import Path

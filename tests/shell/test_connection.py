@@ -33,8 +33,9 @@ from zope.interface.verify import verifyObject
 from hoopproxy.connection import Connection, _handshake_rtt_us, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.interfaces import IConnection
-from hoopproxy.model import Endpoint, Limits, Side
+from hoopproxy.model import Endpoint, Side
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 
 from .conftest import Pair, Spin
 

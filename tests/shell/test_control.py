@@ -16,8 +16,8 @@ from twisted.internet.threads import deferToThread
 from hoopproxy import control
 from hoopproxy.control import ControlClient, ControlError, ControlServer, Feed
 from hoopproxy.errors import ConfigError, EvidenceUnavailable
-from hoopproxy.model import Limits
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 
 from .conftest import Spin
 

@@ -15,7 +15,7 @@ from hoopproxy.dial.resolver import Resolver
 from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.hands import Overloaded
 from hoopproxy.interfaces import IResolver
-from hoopproxy.model import Limits
+from hoopproxy.settings import Limits
 
 from .conftest import Spin
 

@@ -19,8 +19,9 @@ from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError
 from hoopproxy.interfaces import IConnection, IFrontend, IListener
 from hoopproxy.listen.server import REFUSALS_S_MIN, Server, _Refusals
-from hoopproxy.model import Arrival, Endpoint, Limits, ListenerSettings
+from hoopproxy.model import Arrival, Endpoint
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits, ListenerSettings
 
 from .conftest import Spin
 

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
-from hoopproxy.model import Limits
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 from hoopproxy.watchdog import Frame, Watchdog, stack_of
 
 from .conftest import Spin

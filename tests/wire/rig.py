@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hoopproxy.events import Constant, Forward, Keep, Plan, Record, Reject, Reply, Rows, Shape, Statement, Step
-from hoopproxy.model import Catalog, Limits, Relation, Side
+from hoopproxy.masks import Catalog, Relation
+from hoopproxy.model import Side
+from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.machine import PostgresWire
 from hoopproxy.wire.postgres.terms import Terms
 

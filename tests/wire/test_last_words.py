@@ -3,7 +3,8 @@
 import pytest
 
 from hoopproxy.events import Step
-from hoopproxy.model import Limits, Side
+from hoopproxy.model import Side
+from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.requests import query
 

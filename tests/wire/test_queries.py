@@ -22,7 +22,8 @@ from hoopproxy.events import (
     Shape,
     Statement,
 )
-from hoopproxy.model import Limits, Side
+from hoopproxy.model import Side
+from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres import messages, requests
 from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.messages import command_complete, data_row, error, ready_for_query, row_description

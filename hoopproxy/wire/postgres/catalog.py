@@ -7,7 +7,8 @@ error, because a rule that protects nothing is worse than no session.
 from collections import defaultdict
 
 from hoopproxy.errors import UpstreamRefused
-from hoopproxy.model import Catalog, Relation, Side
+from hoopproxy.masks import Catalog, Relation
+from hoopproxy.model import Side
 from hoopproxy.wire.postgres.framing import Message, Splitter
 from hoopproxy.wire.postgres.messages import read_data_row, read_fields
 from hoopproxy.wire.postgres.requests import query
@@ -17,8 +18,9 @@ ANSWER_BYTES_MAX = 64 << 20
 
 EMPTY = Catalog({}, {}, frozenset(), frozenset())
 
-# Names are looked up in pg_catalog alone, whatever search_path the client chose. A protected relation's family are its
-# partitions and inheritance children, where the same rows can be read, and its parents, through which they show.
+# Names are looked up in pg_catalog, whatever search_path the client chose. A protected relation's family are those
+# where its rows can be read, too: its partitions and inheritance children, and all that any of these inherits from.
+# Protected in each are the columns of that name, and those that are generated from them.
 _FAMILY = """
 WITH RECURSIVE wanted(number, schema_name, relation_name, column_name) AS (VALUES {wanted}),
 base AS (
@@ -33,27 +35,37 @@ below AS (
     FROM below b JOIN pg_inherits i ON i.inhparent = b.oid
 ),
 above AS (
-    SELECT * FROM base
+    SELECT * FROM below
     UNION
     SELECT i.inhparent, a.number, a.column_name
     FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid
 ),
-family AS (SELECT * FROM below UNION SELECT * FROM above)
+named AS (
+    SELECT r.oid, r.number, a.attnum FROM above r
+    JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = r.column_name AND a.attnum > 0 AND NOT a.attisdropped
+),
+family AS (
+    SELECT * FROM named
+    UNION
+    SELECT r.oid, r.number, g.adnum FROM named r
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.refobjsubid = r.attnum
+    JOIN pg_attrdef g ON d.classid = 'pg_attrdef'::regclass AND g.oid = d.objid
+)
 """
 
 _COLUMNS = (
     _FAMILY
     + """
-SELECT f.oid, n.nspname, c.relname, a.attnum, f.number, f.oid IN (SELECT b.oid FROM base b)
+SELECT f.oid, n.nspname, c.relname, f.attnum, f.number, f.oid IN (SELECT b.oid FROM base b)
 FROM family f
 JOIN pg_class c ON c.oid = f.oid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped;
+JOIN pg_namespace n ON n.oid = c.relnamespace;
 """
 )
 
 # Relations, not columns, are followed on purpose: a whole-row reference (`SELECT c FROM customers c`) leaves no trace
 # of the columns in pg_depend as soon as one column is named as well. So a view over harmless columns is refused, too.
+# What a function outside pg_catalog reads nobody can tell, so a view that calls one counts as reading.
 _TAINTED = (
     _FAMILY
     + """
@@ -61,12 +73,20 @@ _TAINTED = (
     SELECT oid FROM family
     UNION
     SELECT r.ev_class
+    FROM pg_rewrite r
+    JOIN pg_depend d
+        ON d.refclassid = 'pg_proc'::regclass AND d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    JOIN pg_proc p ON p.oid = d.refobjid
+    JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+    UNION
+    SELECT r.ev_class
     FROM reading x
     JOIN pg_depend d
         ON d.refclassid = 'pg_class'::regclass AND d.refobjid = x.oid AND d.classid = 'pg_rewrite'::regclass
     JOIN pg_rewrite r ON r.oid = d.objid
 )
-SELECT DISTINCT c.oid, n.nspname, c.relname
+SELECT c.oid, n.nspname, c.relname
 FROM reading x
 JOIN pg_class c ON c.oid = x.oid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -94,12 +114,15 @@ class CatalogReader:
         self._rows: list[tuple[str, ...]] = []
 
     def query(self) -> bytes:
-        """One simple query, in ASCII whatever the session's encoding. It leaves the settings as they were."""
+        """One simple query, in ASCII whatever the session's encoding. It leaves the settings as they were.
+
+        Temporary relations are searched last: a login trigger (PostgreSQL 17) may have made some.
+        """
         names = ", ".join(
             f"({number}, {', '.join(map(_literal, path.split('.')))})" for number, path in enumerate(self._paths)
         )
         statements = [_COLUMNS.format(wanted=names), _TAINTED.format(wanted=names), _KNOWN, _FUNCTIONS]
-        return query("SET search_path = pg_catalog; " + "".join(statements) + "RESET search_path")
+        return query("SET search_path = pg_catalog, pg_temp; " + "".join(statements) + "RESET search_path")
 
     def feed(self, data: bytes) -> Catalog | None:
         """The catalog, once it is whole. @raise UpstreamRefused, ProtocolViolation"""

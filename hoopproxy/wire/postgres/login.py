@@ -59,7 +59,7 @@ class Login:
 
     def start(self) -> bytes:
         """The StartupMessage."""
-        pairs = {"user": self._secret.username, "database": self._database, **PINNED, **self._given}
+        pairs = {**self._given, **PINNED, "user": self._secret.username, "database": self._database}
         body = b"".join(string(name) + string(value) for name, value in pairs.items()) + b"\0"
         return struct.pack("!iI", len(body) + 8, PROTOCOL_3_0) + body
 
@@ -100,7 +100,7 @@ class Login:
                 self._process_id, self._key = read_backend_key_data(received.body)
                 if not 4 <= len(self._key) <= KEY_BYTES_MAX:
                     raise ProtocolViolation("server", "The target sent a cancel key that no server gives.")
-            case b"Z" if self._is_in:
+            case b"Z" if self._is_in and received.body == b"I":
                 self._require_readable()
                 self.done = LoggedIn(dict(self._reported), self._process_id, self._key)
             case b"N":
@@ -120,16 +120,18 @@ class Login:
             offered = set[str]()
             while name := reader.string():
                 offered.add(name)
+            reader.end()
             chosen = self._scram = self._choose(offered)
             first = chosen.first()
             return message(b"p", string(chosen.mechanism) + struct.pack("!i", len(first)) + first)
-        if code == _SASL_CONTINUE and self._scram is not None and not self._is_proved:
+        if code == _SASL_CONTINUE and self._scram is not None:
             return message(b"p", self._scram.reply(reader.rest()))
-        if code == _SASL_FINAL and self._scram is not None:
+        if code == _SASL_FINAL and self._scram is not None and not self._is_proved:
             self._scram.check(reader.rest())
             self._is_proved = True
             return b""
-        if code == _AUTHENTICATION_OK and self._is_proved:
+        if code == _AUTHENTICATION_OK and self._is_proved and not self._is_in:
+            reader.end()
             self._is_in = True
             return b""
         raise UpstreamRefused(
@@ -163,8 +165,14 @@ class Login:
 
 def _refused(fields: Mapping[str, str]) -> UpstreamRefused:
     """The server's own words: they tell of the database or the account, which its user may know."""
-    text, code = fields.get("M", "no reason given")[:500], fields.get("C", "")[:5]
+    text, code = (_utf8(fields.get(letter, "")) for letter in "MC")
+    text, code = text[:500] or "no reason given", code[:5]
     return UpstreamRefused(
         f"The target refused the gateway's login: {text} (SQLSTATE {code}); tell the operator of the gateway.",
         detail=f"SQLSTATE {code}: {text}",
     )
+
+
+def _utf8(text: str) -> str:
+    """Before a session has begun, a server speaks in whatever encoding it likes; what we repeat is kept as JSON."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -8,7 +8,8 @@ from zope.interface import implementer
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import Reply, Step
 from hoopproxy.interfaces import IPeer, IWire, IWireFactory
-from hoopproxy.model import Limits, Passage, Side
+from hoopproxy.model import Passage, Side
+from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.client_half import ClientHalf
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.pending import Queue

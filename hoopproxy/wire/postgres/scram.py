@@ -24,7 +24,8 @@ ITERATIONS_MAX = 600_000
 """What OWASP's Password Storage Cheat Sheet asks of PBKDF2-HMAC-SHA256: up to a second of computing, once per secret.
 A target can't hold up the gateway by asking for more."""
 
-_ITERATIONS = re.compile("[1-9][0-9]{0,8}")
+_CHALLENGE = re.compile(r"r=([!-+\--~]+),s=([^,]*),i=([1-9][0-9]{0,8})")
+"""server-first-message (RFC 5802 §7): a nonce of what is printable, and no extensions, as in libpq."""
 
 SALT_BYTES_MAX = 1024
 
@@ -54,21 +55,23 @@ class Scram:
 
     def reply(self, challenge: bytes) -> bytes:
         """client-final-message. @raise UpstreamRefused: the challenge is none that an honest server sends."""
+        if self._server_signature:
+            raise _refused("it sends a second SCRAM challenge")  # each may cost a second of computing
         text = _ascii(challenge)
-        fields = dict(part.partition("=")[::2] for part in text.split(","))
-        nonce, iterations = fields.get("r", ""), fields.get("i", "")
+        found = _CHALLENGE.fullmatch(text)
+        if found is None:
+            raise _refused("its SCRAM challenge is malformed")
+        nonce, encoded, iterations = found.groups()
         try:
-            salt = base64.b64decode(fields.get("s", ""), validate=True)
+            salt = base64.b64decode(encoded, validate=True)
         except binascii.Error as why:
             raise _refused("its SCRAM salt is no base64") from why
-        if list(fields) != ["r", "s", "i"] or not 0 < len(salt) <= SALT_BYTES_MAX:
-            raise _refused("its SCRAM challenge is malformed")
+        if not 0 < len(salt) <= SALT_BYTES_MAX:
+            raise _refused(f"its SCRAM salt has {len(salt)} bytes, wanted are 1 to {SALT_BYTES_MAX}")
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise _refused("its SCRAM nonce does not continue ours")
-        if not _ITERATIONS.fullmatch(iterations) or not ITERATIONS_MIN <= int(iterations) <= ITERATIONS_MAX:
-            raise _refused(
-                f"it asks for {iterations[:20]} SCRAM iterations, wanted are {ITERATIONS_MIN} to {ITERATIONS_MAX}"
-            )
+        if not ITERATIONS_MIN <= int(iterations) <= ITERATIONS_MAX:
+            raise _refused(f"it asks for {iterations} iterations, wanted are {ITERATIONS_MIN} to {ITERATIONS_MAX}")
         client_key, server_key = _keys(_prepared(self._password.reveal()), salt, int(iterations))
         final = f"c={self._binding},r={nonce}"
         message = f"{self._bare},{text},{final}".encode()
@@ -86,9 +89,9 @@ class Scram:
 
 def end_point(certificate_der: bytes, signature_hash: str | None) -> bytes:
     """tls-server-end-point (RFC 5929 §4.1): MD5 and SHA-1 count as SHA-256; b"" where a signature names no hash."""
-    if signature_hash is None:
-        return b""
     name = "sha256" if signature_hash in ("md5", "sha1") else signature_hash
+    if name is None or name not in hashlib.algorithms_available:
+        return b""
     return hashlib.new(name, certificate_der).digest()
 
 
@@ -113,21 +116,30 @@ def _prepared(password: str) -> bytes:
         if not stringprep.in_table_b1(character)
     )
     prepared = unicodedata.normalize("NFKC", mapped)
-    prohibited = (
-        stringprep.in_table_c12,
-        stringprep.in_table_c21_c22,
-        stringprep.in_table_c3,
-        stringprep.in_table_c4,
-        stringprep.in_table_c5,
-        stringprep.in_table_c6,
-        stringprep.in_table_c7,
-        stringprep.in_table_c8,
-        stringprep.in_table_c9,
-        stringprep.in_table_a1,
-    )
-    if not prepared or any(is_in(character) for character in prepared for is_in in prohibited):
-        return password.encode()
-    return prepared.encode()
+    is_prohibited = any(is_in(character) for character in prepared for is_in in _PROHIBITED)
+    return (password if is_prohibited or not _is_one_way(prepared) else prepared).encode()
+
+
+_PROHIBITED = (
+    stringprep.in_table_c12,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+    stringprep.in_table_a1,
+)
+
+
+def _is_one_way(text: str) -> bool:
+    """Not empty; and where it is written from right to left, so are its ends, and nothing else (RFC 3454 §6)."""
+    to_left = [stringprep.in_table_d1(character) for character in text]
+    if not any(to_left):
+        return bool(text)
+    return to_left[0] and to_left[-1] and not any(map(stringprep.in_table_d2, text))
 
 
 def _ascii(message: bytes) -> str:

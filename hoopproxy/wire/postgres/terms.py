@@ -5,7 +5,8 @@ Knows no message.
 
 from dataclasses import dataclass
 
-from hoopproxy.model import Catalog, Limits
+from hoopproxy.masks import Catalog
+from hoopproxy.settings import Limits
 
 
 @dataclass(frozen=True, slots=True)
