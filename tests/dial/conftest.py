@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell.conftest import _reactor, reactor, spin  # noqa: F401 # a running reactor for coroutines
 
 from hoopproxy.dial.postgres import PostgresDialer, PostgresPeer
+from hoopproxy.masks import Catalog
 from hoopproxy.model import (
     Arrival,
-    Catalog,
     Endpoint,
     Grant,
     Identity,
-    Limits,
     Passage,
     Permit,
     Seal,
@@ -28,8 +26,10 @@ from hoopproxy.model import (
     UpstreamTls,
 )
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf
 from hoopproxy.testing.postgres import PostgresCluster
+from tests.shell.conftest import _reactor, reactor, spin  # noqa: F401 # a running reactor for coroutines
 
 PASSWORD = "correct horse pâté"
 NAME = "db.example"
@@ -97,6 +97,14 @@ def cluster(
             started.create_database("books")
             started.execute(SQL, database="books")
             yield started
+
+
+@pytest.fixture(scope="session")
+def without_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
+    with PostgresCluster(tmp_path_factory.mktemp("plain")) as started:
+        started.create_database("books")
+        started.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+        yield started
 
 
 @dataclass(frozen=True)

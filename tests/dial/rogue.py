@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from select import select
 from typing import Self
 
 from hoopproxy.testing.certificates import Leaf
@@ -18,6 +19,11 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def split(raw: bytes) -> tuple[bytes, bytes]:
+    """Kind and body of one whole message."""
+    return raw[:1], raw[5:]
 
 
 def authentication(code: int, rest: bytes = b"") -> bytes:
@@ -61,6 +67,32 @@ def shaken(leaf: Leaf, then: Script, maximum: ssl.TLSVersion = ssl.TLSVersion.TL
     return script
 
 
+def forwards(port: int, leaf: Leaf, *, in_tls: bool, strikes: bytes = b"") -> Script:
+    """Ends the client's TLS with its own certificate and passes what it holds on to a server, `strikes` cut out of what
+    that answers first: a balancer, or somebody who sits in one's place."""
+
+    def passes_on(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as plain:
+            server = plain
+            if in_tls:
+                plain.sendall(SSL_REQUEST)
+                assert plain.recv(1) == b"S"
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                server = context.wrap_socket(plain.dup())
+            with server:
+                server.sendall(connection.recv(65536))
+                kind, body = split(server.recv(65536))
+                connection.sendall(message(kind, body.replace(strikes, b"")))
+                while True:
+                    for ready in select([connection, server], [], [])[0]:
+                        if not (data := ready.recv(65536)):
+                            return
+                        (server if ready is connection else connection).sendall(data)
+
+    return shaken(leaf, passes_on)
+
+
 class Rogue:
     """Listens on a free port of 127.0.0.1; `heard` is what arrived on connections whose script records it."""
 
@@ -102,4 +134,5 @@ class Rogue:
     def _run(self, connection: socket.socket) -> None:
         with suppress(OSError):
             self._script(connection)
+            connection.shutdown(socket.SHUT_WR)
             drain(connection)

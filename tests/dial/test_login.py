@@ -6,22 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shell.conftest import Spin
 
 from hoopproxy.dial.postgres import PostgresDialer
 from hoopproxy.dial.tls import Verification
 from hoopproxy.errors import LimitReached, ProtocolViolation, SessionError, UpstreamRefused, UpstreamUnreachable
-from hoopproxy.model import Limits
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Leaf
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.framing import Splitter
 from hoopproxy.wire.postgres.messages import read_data_row, read_fields
 from hoopproxy.wire.postgres.requests import query
+from tests.shell.conftest import Spin
 
 from .conftest import Way
-from .rogue import SSL_REQUEST, Rogue, authentication, drain, message, shaken
+from .rogue import SSL_REQUEST, Rogue, authentication, drain, forwards, message, shaken
 
 
 async def ask(peer: Any, text: str) -> list[tuple[bytes, bytes]]:
@@ -64,10 +64,9 @@ SELECT current_user, current_setting('application_name'), ssl FROM pg_stat_ssl W
 """
 
 
-def test_the_channel_is_bound_to_the_certificate(spin: Spin, ledger: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server checks it: with the hash of another certificate it refuses."""
-    from hoopproxy.dial import postgres
-
+@pytest.fixture
+def mechanisms(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Those that were used."""
     used: list[str] = []
     first = scram.Scram.first
 
@@ -76,8 +75,17 @@ def test_the_channel_is_bound_to_the_certificate(spin: Spin, ledger: Way, monkey
         return first(self)
 
     monkeypatch.setattr(scram.Scram, "first", spy)
+    return used
+
+
+def test_the_channel_is_bound_to_the_certificate(
+    spin: Spin, ledger: Way, mechanisms: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server checks it: with the hash of another certificate it refuses."""
+    from hoopproxy.dial import postgres
+
     spin(ledger.log_in())
-    assert used == ["SCRAM-SHA-256-PLUS"]
+    assert mechanisms == ["SCRAM-SHA-256-PLUS"]
     monkeypatch.setattr(postgres, "_end_point", lambda _: b"\0" * 32)
     with pytest.raises(UpstreamRefused):
         spin(ledger.log_in())
@@ -99,6 +107,24 @@ def test_a_server_that_does_not_ask_for_scram_is_refused(spin: Spin, ledger: Way
     with pytest.raises(UpstreamRefused) as caught:
         spin(ledger.log_in(account=account))
     assert "scram-sha-256" in caught.value.detail
+
+
+def test_behind_something_that_ends_tls_the_login_goes_without_binding(
+    spin: Spin, way: Way, leaf: Leaf, without_tls: PostgresCluster, mechanisms: list[str]
+) -> None:
+    with Rogue(forwards(without_tls.port, leaf, in_tls=False)) as balancer:
+        greeting, _ = spin(way.to(balancer.port).log_in())
+    assert greeting.parameters["server_encoding"] == "UTF8"
+    assert mechanisms == ["SCRAM-SHA-256"]
+
+
+def test_an_offer_of_binding_that_was_cut_out_on_the_way_is_noticed(
+    spin: Spin, way: Way, leaf: Leaf, cluster: PostgresCluster
+) -> None:
+    """By the server: we tell it that we could have bound the channel (RFC 5802 §6)."""
+    stripping = forwards(cluster.port, leaf, in_tls=True, strikes=b"SCRAM-SHA-256-PLUS\0")
+    with Rogue(stripping) as between, pytest.raises(UpstreamRefused, match="channel binding"):
+        spin(way.to(between.port).log_in())
 
 
 # The catalog --------------------------------------------------------------------------------------------------------
@@ -183,14 +209,20 @@ def test_an_interrupt_is_told_only_to_the_holder_of_the_same_key(
     spin: Spin, ledger: Way, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else with a good certificate for the name may have taken the address meanwhile."""
+    from hoopproxy import connection as connections
     from hoopproxy.dial import postgres
 
     sent: list[bytes] = []
 
     async def spied(*arguments: Any) -> Any:
-        connection = await connect(*arguments)
+        connection = await connections.connect(*arguments)
         send = connection.send
-        monkeypatch.setattr(connection, "send", lambda data: (sent.append(data), send(data)))
+
+        def heard(data: bytes) -> None:
+            sent.append(data)
+            send(data)
+
+        monkeypatch.setattr(connection, "send", heard)
         return connection
 
     async def visit() -> None:
@@ -200,7 +232,7 @@ def test_an_interrupt_is_told_only_to_the_holder_of_the_same_key(
                 patched.setattr(Verification, "proof", lambda *given: replace(proof(*given), spki_sha256="00" * 32))
                 await peer.interrupt()
 
-    connect, proof = postgres.connect, Verification.proof
+    proof = Verification.proof
     spin(visit())
     assert sent == [SSL_REQUEST]
 

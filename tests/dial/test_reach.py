@@ -6,14 +6,15 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from shell.conftest import Spin
 
 from hoopproxy.dial.postgres import PostgresDialer
 from hoopproxy.errors import UpstreamUnreachable
-from hoopproxy.model import Endpoint, Limits
+from hoopproxy.model import Endpoint
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf
 from hoopproxy.testing.postgres import PostgresCluster
+from tests.shell.conftest import Spin
 
 from .conftest import LOOPBACK, Way
 from .rogue import Rogue, drain, message, says, shaken
@@ -121,9 +122,8 @@ def test_whoever_answers_otherwise_than_with_tls_is_refused(spin: Spin, way: Way
         refusal(spin, way.to(rogue.port))
 
 
-def test_a_server_without_tls_is_refused(spin: Spin, way: Way, tmp_path: Any) -> None:
-    with PostgresCluster(tmp_path) as plain:
-        assert "b'N'" in refusal(spin, way.to(plain.port)).detail
+def test_a_server_without_tls_is_refused(spin: Spin, way: Way, without_tls: PostgresCluster) -> None:
+    assert "b'N'" in refusal(spin, way.to(without_tls.port)).detail
 
 
 def test_a_server_that_is_down_is_refused(spin: Spin, way: Way) -> None:
@@ -156,6 +156,24 @@ def test_the_next_judged_address_is_tried_when_one_does_not_answer(
     assert spin(through_two()) == Endpoint(LOOPBACK, cluster.port)
 
 
+def test_ipv6_is_dialled_like_ipv4(spin: Spin, ledger: Way) -> None:
+    async def over_six() -> Any:
+        reached = await ledger.dialer.reach(replace(ledger.permit(), addresses=(ip_address("::1"),)))
+        reached.abort()
+        return reached.measurements.peer.address
+
+    assert spin(over_six()) == ip_address("::1")
+
+
+def test_all_that_went_wrong_is_told_when_no_address_answers(spin: Spin, way: Way) -> None:
+    async def to_nobody() -> None:
+        await way.to(1).dialer.reach(replace(way.to(1).permit(), addresses=(LOOPBACK, ip_address("127.0.0.9"))))
+
+    with pytest.raises(UpstreamUnreachable) as caught:
+        spin(to_nobody())
+    assert "127.0.0.1:1" in caught.value.detail and "127.0.0.9:1" in caught.value.detail
+
+
 def test_a_permit_without_an_address_reaches_nobody(spin: Spin, ledger: Way) -> None:
     async def nowhere() -> None:
         await ledger.dialer.reach(replace(ledger.permit(), addresses=()))
@@ -168,14 +186,14 @@ def test_a_peer_at_another_address_than_the_dialled_one_is_refused(
     spin: Spin, ledger: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a redirecting network stack would look like: `getpeername()` says another address."""
+    from hoopproxy import connection as connections
     from hoopproxy.dial import postgres
 
     async def elsewhere(*arguments: Any) -> Any:
-        connection = await connect(*arguments)
+        connection = await connections.connect(*arguments)
         connection.peer = Endpoint(ip_address("127.0.0.7"), connection.peer.port)
         return connection
 
-    connect = postgres.connect
     monkeypatch.setattr(postgres, "connect", elsewhere)
     assert "127.0.0.7" in refusal(spin, ledger).detail
 

@@ -1,0 +1,149 @@
+"""A listener on both loopbacks, real clients in threads, and what the frontend made of them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from zope.interface import implementer
+
+from hoopproxy.errors import SessionError
+from hoopproxy.hands import in_thread
+from hoopproxy.interfaces import IFrontend, IPeer
+from hoopproxy.listen.postgres import PostgresListener
+from hoopproxy.listen.server import Server
+from hoopproxy.masks import Catalog
+from hoopproxy.model import Arrival, Credentials, Side
+from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits, ListenerSettings, Plaintext
+from hoopproxy.testing.certificates import Authority, Leaf
+from tests.dial.conftest import authority  # noqa: F401 # an authority for the whole run
+from tests.shell.conftest import _reactor, reactor, spin  # noqa: F401 # a running reactor for coroutines
+
+
+@dataclass(frozen=True)
+class Greeting:
+    parameters: dict[str, str]
+
+
+@implementer(IPeer)
+class Peer:
+    """A target that says nothing and counts the interrupts."""
+
+    side = Side.SERVER
+    catalog = Catalog({}, {}, frozenset(), frozenset())
+
+    def __init__(self) -> None:
+        self.greeting = Greeting({"server_version": "17.0", "client_encoding": "UTF8"})
+        self.interrupts = 0
+
+    async def interrupt(self) -> None:
+        self.interrupts += 1
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+TERMINATE = b"X\0\0\0\4"
+
+type Then = Callable[[IFrontend], Awaitable[None]]
+
+
+@dataclass
+class Desk:
+    """What came in; and `then`, what is done with those whose handshake is over."""
+
+    then: Then
+    ports: dict[str, int] = field(default_factory=dict)
+    ca_file: str = ""
+    arrivals: list[Arrival] = field(default_factory=list)
+    credentials: list[Credentials | None] = field(default_factory=list)
+    failures: list[SessionError] = field(default_factory=list)
+
+    async def serve(self, frontend: IFrontend) -> None:
+        self.arrivals.append(frontend.arrival)
+        try:
+            self.credentials.append(await frontend.credentials())
+            if self.credentials[-1] is not None:
+                await self.then(frontend)
+        except SessionError as why:
+            self.failures.append(why)
+            frontend.refuse("s1", why)
+        finally:
+            frontend.close()
+
+    def dsn(self, **changes: str) -> str:
+        words = {
+            "host": "localhost",
+            "hostaddr": "127.0.0.1",
+            "port": str(self.ports[changes.get("hostaddr", "127.0.0.1")]),
+            "user": "reader",
+            "dbname": "ledger/books",
+            "password": "token",
+            "sslmode": "verify-full",
+            "sslrootcert": self.ca_file,
+            "connect_timeout": "10",
+        }
+        return psycopg.conninfo.make_conninfo("", **words | changes)
+
+    async def connect(self, **changes: str) -> psycopg.Connection[Any]:
+        """A client of libpq's."""
+        return await in_thread("client", psycopg.connect, self.dsn(**changes))
+
+    async def refusal(self, **changes: str) -> str:
+        """What a client is told that isn't let in."""
+        with pytest.raises(psycopg.OperationalError) as caught:
+            await self.connect(**changes)
+        return str(caught.value)
+
+
+async def welcomes(frontend: IFrontend) -> None:
+    """Lets everybody in, and waits until they leave."""
+    await frontend.welcome(None, Peer())  # type: ignore[arg-type] # it does not look at the passage
+    while await frontend.read() not in (b"", TERMINATE):
+        pass
+
+
+@pytest.fixture(scope="session")
+def leaf(authority: Authority) -> Leaf:  # noqa: F811 # the fixture imported above
+    """The gateway's certificate."""
+    return authority.issue("gateway", dns=("localhost",), ips=("127.0.0.1", "::1"))
+
+
+def settings(leaf: Leaf, plaintext: Plaintext = Plaintext.NEVER) -> ListenerSettings:
+    addresses = ip_address("127.0.0.1"), ip_address("::1")
+    files = str(leaf.certificate_file), str(leaf.key_file)
+    return ListenerSettings("front", "postgres", addresses, 0, *files, plaintext)
+
+
+type Opens = Callable[..., AbstractAsyncContextManager[Desk]]
+
+
+@pytest.fixture
+def desk(reactor: Any, authority: Authority, leaf: Leaf) -> Opens:  # noqa: F811 # the fixtures imported above
+    """`async with desk(then, plaintext) as it`: a listener that runs."""
+
+    @asynccontextmanager
+    async def opened(then: Then = welcomes, plaintext: Plaintext = Plaintext.NEVER) -> AsyncIterator[Desk]:
+        limits, scheduler = Limits(drain_s_max=0.5), TwistedScheduler(reactor)
+        listener = PostgresListener(settings(leaf, plaintext), limits, scheduler)
+        made = Desk(then, ca_file=str(Path(authority.ca_file)))
+        server = Server(reactor, listener, limits, scheduler, made.serve)
+        server.privilegedStartService()
+        made.ports = {str(endpoint.address): endpoint.port for endpoint in server.endpoints}
+        try:
+            yield made
+        finally:
+            await server.stopService()
+
+    return opened
