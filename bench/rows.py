@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hoopproxy.events import Constant, Keep, KeepEnds, Operation
+from hoopproxy.settings import Limits
 from hoopproxy.wire import kernel
 
 ROUNDS = 7
 ROW_BYTES_MAX = 1 << 20
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = Limits().chunk_bytes_max
 RESULT_BYTES = 3_300_000
 BATCH_CPU_S = 0.15
 """How long one measurement takes at least, so that the clock's step and a single interruption do not show."""

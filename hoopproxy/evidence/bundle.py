@@ -105,6 +105,7 @@ class _Findings:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     recorded: dict[str, _Recorded] = field(default_factory=dict)
+    is_log_broken: bool = False
 
     def problem(self, sentence: str) -> None:
         if len(self.problems) < PROBLEMS_MAX:
@@ -176,6 +177,8 @@ def _verify_log(archive: zipfile.ZipFile, wanted: Head | None, findings: _Findin
             _account(chain.parsed(leaf, None), findings)
     except ChainBroken as why:
         findings.problem(f"{LOG}: {why}")
+        findings.notes.append("Recordings were held against themselves alone, since what the log says of them is lost.")
+        findings.is_log_broken = True
         return
     if wanted is None:
         findings.notes.append(
@@ -252,6 +255,8 @@ def _verify_end(
     name: str, recorded: _Recorded, last: int, digest: str, final: bool, torn: int, findings: _Findings
 ) -> None:
     """What the log says of the recording's end against where it does end."""
+    if findings.is_log_broken:
+        return
     if name not in findings.recorded:
         if last:
             findings.problem(f"Recording {name} is not named by the log.")

@@ -236,3 +236,49 @@ def test_a_gateway_that_cannot_write_its_log_lets_nobody_in(
         recordings.write_text("no directory any more")
         with pytest.raises(psycopg.OperationalError, match="can't record this session"):
             psycopg.connect(stand.through("ada", "ledger").dsn)
+
+
+def test_ipv6_from_client_to_target(spare: PostgresCluster, authority: Authority, tmp_path: Path) -> None:
+    with Stand(
+        tmp_path / "st", spare, authority, {"plain": CUSTOMERS}, masks="", addresses=("127.0.0.1", "::1")
+    ) as stand:
+        stand.gateway.stop()
+        targets = stand.config.with_name("targets.toml")
+        text = targets.read_text()
+        assert 'host = "127.0.0.1"' in text
+        targets.write_text(text.replace('host = "127.0.0.1"', 'host = "::1"'))
+        stand.start()
+        _, sixth = stand.gateway.endpoints["front"]
+        assert sixth.startswith("[::1]:")
+        dsn = stand.dsn("ada", "plain").replace("hostaddr='127.0.0.1'", "hostaddr='::1'")
+        with psycopg.connect(dsn.replace(f"port='{stand.port}'", f"port='{sixth.rpartition(':')[2]}'")) as connection:
+            assert connection.execute("SELECT host(inet_server_addr())").fetchone() == ("::1",)
+            (listed,) = control(stand).call("sessions")["sessions"]
+            assert listed["client"] == "::1"
+
+
+def test_keyed_hashes_hide_values_and_keep_them_equal(
+    spare: PostgresCluster, authority: Authority, tmp_path: Path
+) -> None:
+    key = tmp_path / "hash.key"
+    key.touch(0o600)
+    key.write_bytes(bytes(range(32)))
+    masks = f"""
+[[mask]]
+target = "ledger"
+column = "public.customers.country"
+mask = {{ hash = {{ key_file = "{key}" }} }}
+
+[[mask]]
+target = "ledger"
+column = "public.orders.customer_id"
+mask = {{ hash = {{ key_file = "{key}" }} }}
+"""
+    with Stand(tmp_path / "st", spare, authority, {"ledger": CUSTOMERS}, masks=masks) as stand:
+        for binary in (False, True):
+            with psycopg.connect(stand.through("ada", "ledger").dsn) as connection:
+                orders = connection.execute("SELECT id, customer_id FROM orders ORDER BY id", binary=binary).fetchall()
+                countries = connection.execute("SELECT country FROM customers", binary=binary).fetchall()
+            assert [hashed == orders[0][1] for _, hashed in orders] == [number % 3 == 0 for number in range(50)]
+            assert not {hashed for _, hashed in orders} & {1, 2, 3}
+            assert len({*countries}) == 3 and not {*countries} & {("DE",), ("FR",), ("IT",)}
