@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from hoopproxy.config.sentences import Form
 from hoopproxy.model import Assurance, IPAddress, SubjectKind
+from hoopproxy.residency.addresses import parse_host
+from hoopproxy.residency.countries import COUNTRIES
 from hoopproxy.settings import Limits, Plaintext
 
 DEFAULT = Limits()
@@ -45,16 +47,13 @@ def _address(text: Any) -> IPAddress:
 
 
 def _host(text: str) -> str:
-    """An address or a DNS name (RFC 1123 §2.1). A name whose last label is a number is somebody's idea of an address
-    (`127.1`, `0x7f.1`) that resolvers read in different ways: it is neither."""
-    try:
-        return str(_address(text))
-    except ValueError:
-        label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-        numeric = re.search(r"(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)$", text)
-        if numeric or len(text) > 253 or not re.fullmatch(rf"{label}(?:\.{label})*", text):
-            raise
-        return text
+    return str(parse_host(text))
+
+
+def _country(text: str) -> str:
+    if text not in COUNTRIES:
+        raise ValueError(text)
+    return text
 
 
 type Name = Annotated[
@@ -65,7 +64,7 @@ type Name = Annotated[
     ),
 ]
 type Text = Annotated[str, _text("a text of 1 to 255 characters", r"[^\x00-\x1f\x7f]{1,255}")]
-type Country = Annotated[str, _text('a country code of two capital letters (ISO 3166-1) such as "DE"', "[A-Z]{2}")]
+type Country = Annotated[str, AfterValidator(Form('an ISO 3166-1 alpha-2 code such as "DE" or "GB"', _country))]
 type Address = Annotated[
     IPAddress, PlainValidator(Form('an IPv4 or IPv6 address such as "127.0.0.1" or "::1"', _address))
 ]
@@ -100,7 +99,7 @@ class StorageTable(Table):
 
 
 class LimitsTable(Table):
-    """`[limits]`: the fields of `hoopproxy.model.Limits`, each with the range in which it makes sense."""
+    """`[limits]`: the fields of `hoopproxy.settings.Limits`, each with the range in which it makes sense."""
 
     handshake_s_max: float = Field(DEFAULT.handshake_s_max, ge=0.1, le=300)
     decision_s_max: float = Field(DEFAULT.decision_s_max, ge=0.1, le=60)

@@ -69,7 +69,7 @@ CHANGES = [
         "hoopproxy.toml",
         'country = "DE"',
         'country = "Germany"',
-        'gateway.country is "Germany"; wanted is a country code of two capital letters (ISO 3166-1) such as "DE".',
+        'gateway.country is "Germany"; wanted is an ISO 3166-1 alpha-2 code such as "DE" or "GB".',
     ),
     (
         "hoopproxy.toml",
