@@ -29,7 +29,6 @@ from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf
 from hoopproxy.testing.postgres import PostgresCluster
-from tests.shell.conftest import _reactor, reactor, spin  # noqa: F401 # a running reactor for coroutines
 
 PASSWORD = "correct horse pâté"
 NAME = "db.example"
@@ -67,11 +66,6 @@ CREATE SCHEMA "Odd schema";
 CREATE TABLE "Odd schema"."it's" ("cärd" text);
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;
 """
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"), "example-ca")
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +157,7 @@ class Way:
 
 
 @pytest.fixture
-def way(reactor: Any, authority: Authority) -> Way:  # noqa: F811 # the fixture imported above
+def way(reactor: Any, authority: Authority) -> Way:  # the fixture imported above
     """To a target that isn't there yet: `to(port)` says where it is."""
     dialer = PostgresDialer(reactor, Limits(), TwistedScheduler(reactor))
     tls = UpstreamTls(NAME, str(authority.ca_file))

@@ -18,7 +18,7 @@ from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.framing import Splitter
 from hoopproxy.wire.postgres.messages import read_data_row, read_fields
 from hoopproxy.wire.postgres.requests import query
-from tests.shell.conftest import Spin
+from tests.conftest import Spin
 
 from .conftest import Way
 from .rogue import SSL_REQUEST, Rogue, authentication, drain, forwards, message, shaken

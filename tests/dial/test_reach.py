@@ -14,7 +14,7 @@ from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf
 from hoopproxy.testing.postgres import PostgresCluster
-from tests.shell.conftest import Spin
+from tests.conftest import Spin
 
 from .conftest import LOOPBACK, Way
 from .rogue import Rogue, drain, message, says, shaken

@@ -21,8 +21,6 @@ from hoopproxy.model import Arrival, Credentials, Side
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.testing.certificates import Authority, Leaf
-from tests.dial.conftest import authority  # noqa: F401 # an authority for the whole run
-from tests.shell.conftest import _reactor, reactor, spin  # noqa: F401 # a running reactor for coroutines
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ async def welcomes(frontend: IFrontend) -> None:
 
 
 @pytest.fixture(scope="session")
-def leaf(authority: Authority) -> Leaf:  # noqa: F811 # the fixture imported above
+def leaf(authority: Authority) -> Leaf:  # the fixture imported above
     """The gateway's certificate."""
     return authority.issue("gateway", dns=("localhost",), ips=("127.0.0.1", "::1"))
 
@@ -130,7 +128,7 @@ type Opens = Callable[..., AbstractAsyncContextManager[Desk]]
 
 
 @pytest.fixture
-def desk(reactor: Any, authority: Authority, leaf: Leaf) -> Opens:  # noqa: F811 # the fixtures imported above
+def desk(reactor: Any, authority: Authority, leaf: Leaf) -> Opens:  # the fixtures imported above
     """`async with desk(then, plaintext) as it`: a listener that runs."""
 
     @asynccontextmanager

@@ -17,8 +17,8 @@ from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Plaintext
 from hoopproxy.wire.postgres.messages import error, ready_for_query
 from hoopproxy.wire.postgres.startup import cancel_request
+from tests.conftest import Spin
 from tests.dial.rogue import SSL_REQUEST, message
-from tests.shell.conftest import Spin
 
 from .conftest import TERMINATE, Desk, Opens, Peer, welcomes
 

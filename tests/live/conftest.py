@@ -56,12 +56,6 @@ mask = "nullify"
 """
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The one authority that everybody trusts."""
-    return Authority(tmp_path_factory.mktemp("ca"), "stand")
-
-
 @pytest.fixture(scope="session", params=sorted(installed()), ids=lambda version: f"pg{version}")
 def cluster(
     request: pytest.FixtureRequest, authority: Authority, tmp_path_factory: pytest.TempPathFactory

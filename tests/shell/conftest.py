@@ -1,11 +1,9 @@
-"""A running reactor for coroutines, certificates, and connections over loopback."""
+"""Certificates for connections over loopback."""
 
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -13,73 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
-SECONDS_MAX = 3.0
-"""After that a test has failed: it waits for something that does not come."""
-
-
-@pytest.fixture(scope="session")
-def _reactor() -> Iterator[Any]:
-    """Twisted's own, whose threads end with the session."""
-    from twisted.internet import reactor, tcp  # noqa: TID251 # there is only one that hands can lend
-
-    turning: Any = reactor
-    yield turning
-    turning.fireSystemEvent("shutdown")
-    if tcp._reservedFD.available():  # kept for the day when descriptors run out; here it counts as left behind
-        tcp._reservedFD._fileDescriptor.close()
-
-
-@pytest.fixture
-def reactor(_reactor: Any) -> Iterator[Any]:
-    """A test that leaves a socket or a timer behind has failed."""
-    before = set(_reactor.getReaders()) | _reactor._internalReaders
-    yield _reactor
-    for _ in range(5):
-        _reactor.iterate(0)
-    left = set(_reactor.getReaders() + _reactor.getWriters()) - before - _reactor._internalReaders
-    timers = _reactor.getDelayedCalls()
-    for each in left:
-        each.connectionLost(Failure(RuntimeError("left behind")))
-    for timer in timers:
-        timer.cancel()
-    assert (left, timers) == (set(), [])
-
-
-type Spin = Callable[[Awaitable[Any]], Any]
-
-
-@pytest.fixture
-def spin(reactor: Any) -> Spin:
-    """Runs the reactor until an awaitable is over; its result."""
-
-    async def waiting(work: Awaitable[Any]) -> Any:
-        return await work
-
-    def run(work: Awaitable[Any]) -> Any:
-        outcome: list[Any] = []
-
-        def over(result: Any) -> None:
-            outcome.append(result)
-            reactor.crash()
-
-        limit = reactor.callLater(SECONDS_MAX, reactor.crash)
-        running = Deferred.fromCoroutine(waiting(work))
-        running.addBoth(over)
-        if not outcome:
-            reactor.run(installSignalHandlers=False)
-        if limit.active():
-            limit.cancel()
-        else:
-            running.cancel()
-            pytest.fail("it waits for something that does not come")
-        if isinstance(outcome[0], Failure):
-            outcome[0].raiseException()
-        return outcome[0]
-
-    return run
 
 
 @dataclass(frozen=True)

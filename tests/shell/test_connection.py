@@ -36,8 +36,9 @@ from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Endpoint, Side
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
+from tests.conftest import Spin
 
-from .conftest import Pair, Spin
+from .conftest import Pair
 
 LIMITS = Limits(drain_s_max=0.5, dial_s_max=5.0)
 

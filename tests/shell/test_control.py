@@ -18,8 +18,7 @@ from hoopproxy.control import ControlClient, ControlError, ControlServer, Feed
 from hoopproxy.errors import ConfigError, EvidenceUnavailable
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
-
-from .conftest import Spin
+from tests.conftest import Spin
 
 LIMITS = Limits(handshake_s_max=5.0, drain_s_max=0.2)
 

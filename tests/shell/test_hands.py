@@ -13,8 +13,9 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from hoopproxy import hands
 from hoopproxy.hands import HttpAnswer, Overloaded, http, in_thread, sleep
+from tests.conftest import Spin
 
-from .conftest import Pair, Spin
+from .conftest import Pair
 
 # Threads --------------------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,7 @@ from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.hands import Overloaded
 from hoopproxy.interfaces import IResolver
 from hoopproxy.settings import Limits
-
-from .conftest import Spin
+from tests.conftest import Spin
 
 LIMITS = Limits(addresses_max=4, dial_s_max=5.0)
 

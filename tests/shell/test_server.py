@@ -22,8 +22,7 @@ from hoopproxy.listen.server import REFUSALS_S_MIN, Server, _Refusals
 from hoopproxy.model import Arrival, Endpoint
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings
-
-from .conftest import Spin
+from tests.conftest import Spin
 
 LIMITS = Limits(drain_s_max=0.2)
 V4, V6 = ip_address("127.0.0.1"), ip_address("::1")

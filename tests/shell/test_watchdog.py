@@ -13,8 +13,7 @@ from twisted.internet.task import Clock
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.watchdog import Frame, Watchdog, stack_of
-
-from .conftest import Spin
+from tests.conftest import Spin
 
 OURS = Frame("hoopproxy.session", "session.py", 7)
 ADDON = Frame("acme.redactor.text", "text.py", 42)
