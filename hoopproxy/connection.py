@@ -35,6 +35,9 @@ TCP_INFO_BYTES = 104
 TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100
 """Where `tcpi_rtt` (µs) and `tcpi_total_retrans` lie in `struct tcp_info` (linux/tcp.h); both are 32 bits."""
 
+LULL_S = 0.1
+"""A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
+
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 """A peer that vanished is noticed within two minutes, and NATs that forget idle flows after five stay awake."""
 
@@ -70,6 +73,7 @@ class Connection(Protocol):
         self._room = _Room()
         self._shaking: Deferred[None] | None = None
         self._closing: IDelayedCall | None = None
+        self._parting: IDelayedCall | None = None
         self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
 
     # What owners call -------------------------------------------------------------------------------------------------
@@ -132,7 +136,9 @@ class Connection(Protocol):
         """Flush, then close; who reads from here on gets b"". A peer that does not take what is left, or does not
         close its own half, within `limits.drain_s_max` is cut off.
 
-        Reading goes on and is thrown away: a socket closed with bytes unread is reset, which loses the last words.
+        Reading goes on and is thrown away: a socket closed with bytes unread is reset, which loses the last words. So
+        does an end of stream that meets a peer in the middle of its own sending (libpq then tells of a lost connection
+        and not of our words): it comes once the peer has paused for `LULL_S`.
         """
         if self._closing is not None or self._is_lost:
             return
@@ -141,10 +147,10 @@ class Connection(Protocol):
         self._resume()
         self._tcp.unregisterProducer()  # what is left is all there is; with a producer Twisted would wait for more
         self._room.open()
-        if self._is_tls or self._is_ended or not ITCPTransport.providedBy(self.transport):
-            self._tcp.loseConnection()  # in TLS this is close_notify, and a wait for the peer's
+        if self._is_ended:
+            self._tcp.loseConnection()
         else:
-            self._tcp.loseWriteConnection()
+            self._parting = self._reactor.callLater(LULL_S, self._part)
         self._end()
 
     def abort(self) -> None:
@@ -162,6 +168,8 @@ class Connection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing is not None:
+            if self._parting is not None and self._parting.active():
+                self._parting.reset(LULL_S)
             return
         self._unread.append(data)
         if self._reading is not None:
@@ -175,6 +183,7 @@ class Connection(Protocol):
         """The peer will send no more; it may still be written to."""
         self._end()
         if self._closing is not None:
+            _stop(self._parting)
             self._tcp.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -182,8 +191,8 @@ class Connection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._is_lost = self._is_ended = True
-        if self._closing is not None and self._closing.active():
-            self._closing.cancel()
+        _stop(self._closing)
+        _stop(self._parting)
         self.lost.set(reason.value)  # first: who writes as long as it is not set must not go on for ever
         self._room.open()
         if self._shaking is not None and not self._shaking.called:
@@ -240,6 +249,13 @@ class Connection(Protocol):
         if self._is_paused and not self._is_ended:
             self._is_paused = False
             self._tcp.resumeProducing()
+
+    def _part(self) -> None:
+        """Our end of stream."""
+        if self._is_tls or not ITCPTransport.providedBy(self.transport):
+            self._tcp.loseConnection()  # in TLS this is close_notify, and a wait for the peer's
+        else:
+            self._tcp.loseWriteConnection()
 
     def _unshaken(self, detail: str) -> ProtocolViolation:
         return ProtocolViolation(
@@ -309,6 +325,11 @@ class _Dialling(ClientFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         if not self.made.called:
             self.made.errback(reason)
+
+
+def _stop(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()
 
 
 def _literal(host: str) -> IPAddress:

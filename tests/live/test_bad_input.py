@@ -112,6 +112,13 @@ def test_garbage_ends_that_connection_with_a_sentence(stand: Stand, kind: str) -
     assert lets_in(stand)
 
 
+def test_a_client_that_sends_too_much_still_reads_why(stand: Stand) -> None:
+    with psycopg.connect(stand.through("ada", "plain").dsn) as connection:
+        with pytest.raises(psycopg.Error, match=r"20\d{6} bytes"):
+            connection.execute("SELECT length(%s)", ("x" * 20_000_000,))
+    assert lets_in(stand)
+
+
 def test_a_client_that_stays_silent_delays_nobody(stand: Stand) -> None:
     silent = [socket.create_connection((stand.host, stand.port)) for _ in range(50)]
     try:

@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
-from hoopproxy.connection import Connection, _handshake_rtt_us, connect
+from hoopproxy.connection import LULL_S, Connection, _handshake_rtt_us, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Endpoint, Side
@@ -194,7 +194,13 @@ def test_close_flushes_ends_reading_and_cuts_off_a_peer_that_does_not_take_it() 
     memory.connection.send(b"too late")
     memory.connection.dataReceived(b"thrown away")
     assert result(reads) == b"unread" and result(memory.read()) == b""
-    assert memory.transport.value() == b"bye" and memory.transport.disconnecting
+    assert memory.transport.value() == b"bye"
+    for _ in range(5):  # as long as the peer sends, it reads nothing that comes after our end of stream
+        memory.connection.dataReceived(b"thrown away")
+        memory.clock.advance(LULL_S / 2)
+        assert not memory.transport.disconnecting
+    memory.clock.advance(LULL_S)
+    assert memory.transport.disconnecting
     assert memory.transport.producer is None and memory.transport.producerState == "producing"
     assert not memory.transport.disconnected
     memory.clock.advance(LIMITS.drain_s_max)
