@@ -288,12 +288,14 @@ class House:
         self._connections += 1
         return f"s{self._connections}"
 
-    def connect(self, *sends: bytes, client: str = "198.51.100.9", target: str = "ledger") -> "Visit":
+    def connect(
+        self, *sends: bytes, client: str = "198.51.100.9", target: str = "ledger", account: str = "reader"
+    ) -> "Visit":
         """A client that arrives, and then sends these pieces; runs until the house waits for something."""
         arrival = Arrival(
             f"c{self._connections}", "pg", "postgres", Endpoint(ip_address(client), 40000), self.clock.seconds()
         )
-        frontend = MemoryFrontend(arrival, Credentials(target, "reader", "", Secret("token")))
+        frontend = MemoryFrontend(arrival, Credentials(target, account, "", Secret("token")))
         for data in sends:
             frontend.give(data)
         return Visit(frontend, Deferred.fromCoroutine(run(frontend, self.gateway)))

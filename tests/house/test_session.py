@@ -1,6 +1,7 @@
 """The order of a session, its two tokens, and every way in which it says no. Swap two lines of `run` and see."""
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,8 +23,9 @@ from hoopproxy.model import (
     Support,
     Target,
 )
+from hoopproxy.testing import healthy
 from hoopproxy.testing.healthy import AllowsAll, GrantsAll, MemoryLog, MemoryRecorder, SaysGermany
-from hoopproxy.testing.house import CANARY, House, message, query
+from hoopproxy.testing.house import CANARY, LEDGER, PROTECTED, House, message, query
 
 LEAVE = message(b"X", b"")
 
@@ -102,6 +104,22 @@ def test_unknown_and_forbidden_targets_are_refused_alike() -> None:
     assert one.sentence.replace("nowhere", "ledger") == other.sentence
     assert not house.dialer.permits and not closed.dialer.permits
     assert kinds(house) == ["denied", "denied"]
+
+
+def test_a_grant_for_one_account_opens_no_other() -> None:
+    class GrantsReader(GrantsAll):
+        async def grants(self, *arguments: Any) -> tuple[Grant, ...] | Pending:
+            answer = await super().grants(*arguments)
+            assert not isinstance(answer, Pending)
+            return tuple(replace(grant, accounts=frozenset({"reader"})) for grant in answer)
+
+    target = replace(LEDGER, accounts={"reader": "ledger-reader", "writer": "ledger-writer"})
+    house = House(healthy.addons(target, PROTECTED))
+    house.addons.grants = [GrantsReader()]
+    house = House(house.addons)
+    assert house.connect().frontend.welcomed
+    (why,) = house.connect(account="writer").frontend.refusals
+    assert "as account 'writer'" in why.sentence
 
 
 class Says(SaysGermany):
