@@ -3,6 +3,7 @@
 Holds no decision: what may pass is decided in `hoopproxy.session`, called from here once per connection.
 """
 
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -218,6 +219,8 @@ class GatewayService(MultiService):
             )
         except SessionError as why:
             self._log.error("not-started", sentence=why.sentence, detail=why.detail)
+            # twistd gives no exit code of a service's: so it is the last thing that the reactor does.
+            self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
             self._reactor.stop()
             return
         self._ready.set()

@@ -63,3 +63,14 @@ def test_a_socket_or_a_port_that_is_taken_stops_the_start(stand: Stand, tmp_path
         assert ran.returncode == 1
         assert says in ran.stdout
         assert "Traceback" not in ran.stdout + ran.stderr
+
+
+def test_a_log_that_another_gateway_writes_stops_the_start(stand: Stand, tmp_path: Path) -> None:
+    for name in ("targets.toml", "policy.toml"):
+        (tmp_path / name).write_text(stand.config.with_name(name).read_text())
+    config = tmp_path / "hoopproxy.toml"
+    config.write_text(stand.config.read_text().replace("[gateway]", '[gateway]\ncontrol_socket = "own.sock"', 1))
+    ran = twistd("--config", config)
+    assert ran.returncode == 1
+    assert "in use by another gateway" in ran.stdout
+    assert '"ready"' not in ran.stdout
