@@ -10,6 +10,7 @@ import pytest
 from hoopproxy.errors import Revoked
 from hoopproxy.events import Statement
 from hoopproxy.model import (
+    Allow,
     Answer,
     Assurance,
     Finding,
@@ -274,6 +275,32 @@ def test_waiting_for_a_person_is_told_once_and_ends_at_its_limit() -> None:
     late = house.connect(client="198.51.100.77")
     house.advance(late, 1000)
     assert "in time" in late.frontend.refusals[0].sentence
+
+
+def test_a_statement_that_waits_for_a_person_is_told_once_and_ends_refused_at_its_limit() -> None:
+    class Asks(AllowsAll):
+        answer: Answer = Pending("Ask for it at https://example/s/1.", 1e12)
+
+        async def examine(self, passage: Passage, statement: Statement) -> Answer:
+            return self.answer
+
+    house = House()
+    guard = Asks()
+    house.addons.guards = [guard]
+    house = House(house.addons)
+    visit = house.connect(query("SELECT 1"))
+    house.clock.pump([1.0] * 30)
+    assert visit.frontend.told == ["Ask for it at https://example/s/1."]
+    assert b"SELECT 1" not in house.dialer.peers[0].sent
+    guard.answer = Allow()
+    house.clock.advance(1.0)
+    assert b"SELECT 1" in house.dialer.peers[0].sent
+    guard.answer = Pending("Ask again.", 1e12)
+    visit.frontend.give(query("SELECT 2"))
+    house.clock.pump([1.0] * int(house.limits.approval_s_max + 1))
+    assert b"Nobody approved this statement in time" in visit.seen
+    assert b"SELECT 2" not in house.dialer.peers[0].sent
+    assert not visit.over
 
 
 def test_the_log_holds_no_name_no_address_and_no_statement() -> None:
