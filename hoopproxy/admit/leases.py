@@ -16,6 +16,9 @@ from hoopproxy.model import Identity, IPAddress, Passage, Tally
 ENDED_MAX = 10_000
 """How many ended session ids are remembered, for connections that were on their way in: far more than can be."""
 
+ENTERING_S_MAX = 60.0
+"""How long a session id waits for its first connection to come through: longer than any dial that succeeds."""
+
 type SessionKey = tuple[str, str, str, str, IPAddress]
 
 
@@ -38,19 +41,31 @@ class Lease:
 
 
 class Leases:
-    """All leases of this gateway."""
+    """All leases of this gateway, by session id: what is listed and ended is what is held, without exception."""
 
     def __init__(self, scheduler: IScheduler) -> None:
         self._scheduler = scheduler
-        self._by_key: dict[SessionKey, Lease] = {}
+        self._leases: dict[str, Lease] = {}
+        self._ids: dict[SessionKey, tuple[str, float]] = {}
         self._ended: deque[str] = deque(maxlen=ENDED_MAX)
 
     def session_id(
         self, identity: Identity, target: str, account: str, client: IPAddress, new: Callable[[], str]
     ) -> str:
-        """The id of the live session that such a connection joins, or a new one."""
-        lease = self._by_key.get((identity.issuer, identity.subject, target, account, client))
-        return lease.session_id if lease else new()
+        """The id of the session that such a connection joins: a live one, or one that is just being entered.
+
+        A pool opens its connections at once: those that come while the first is still dialling belong to it, too.
+        """
+        now_s = self._scheduler.monotonic_s()
+        self._ids = {
+            key: (session_id, until_s)
+            for key, (session_id, until_s) in self._ids.items()
+            if until_s > now_s or session_id in self._leases
+        }
+        key = (identity.issuer, identity.subject, target, account, client)
+        session_id, _ = self._ids.get(key) or (new(), 0.0)
+        self._ids[key] = session_id, now_s + ENTERING_S_MAX
+        return session_id
 
     @contextmanager
     def hold(self, passage: Passage, tally: Callable[[], Tally]) -> Iterator[Lease]:
@@ -59,38 +74,40 @@ class Leases:
         @raise Revoked: the session was ended while this connection was still on its way in.
         """
         permit = passage.permit
-        identity, client = permit.identity, permit.arrival.client.address
-        key = (identity.issuer, identity.subject, permit.target.name, permit.account, client)
         if permit.session_id in self._ended:
             raise Revoked("This session was ended while you were connecting; connect again.")
-        lease = self._by_key.get(key)
-        if lease is None or lease.session_id != permit.session_id:
-            lease = Lease(permit.session_id, self._scheduler.signal())
-            self._by_key[key] = lease
+        lease = self._leases.get(permit.session_id)
+        if lease is None:
+            lease = self._leases[permit.session_id] = Lease(permit.session_id, self._scheduler.signal())
         connection_id = permit.arrival.connection_id
         lease.held[connection_id] = Held(passage, self._scheduler.now_s(), tally)
         try:
             yield lease
         finally:
             del lease.held[connection_id]
-            if not lease.held and self._by_key.get(key) is lease:
-                del self._by_key[key]
+            if not lease.held and self._leases.get(lease.session_id) is lease:
+                self._forget(lease)
 
     def live(self) -> tuple[Lease, ...]:
         """All live sessions."""
-        return tuple(self._by_key.values())
+        return tuple(self._leases.values())
 
     def end(self, session_id: str, why: Revoked) -> bool:
         """End one session: every connection of it. False when there is none of that id."""
-        for key, lease in list(self._by_key.items()):
-            if lease.session_id == session_id:
-                del self._by_key[key]
-                self._ended.append(session_id)
-                lease.ended.set(why)
-                return True
-        return False
+        lease = self._leases.get(session_id)
+        if lease is None:
+            return False
+        self._ended.append(session_id)
+        self._forget(lease)
+        lease.ended.set(why)
+        return True
 
     def end_all(self, why: Revoked) -> None:
         """End all sessions, because the gateway stops."""
         for lease in self.live():
             self.end(lease.session_id, why)
+
+    def _forget(self, lease: Lease) -> None:
+        """What comes now is another session."""
+        del self._leases[lease.session_id]
+        self._ids = {key: entered for key, entered in self._ids.items() if entered[0] != lease.session_id}

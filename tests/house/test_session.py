@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from hoopproxy.errors import Revoked
 from hoopproxy.events import Statement
@@ -200,6 +201,52 @@ def test_connections_of_one_person_are_one_session_and_end_together() -> None:
     other = house.connect(client="198.51.100.10")
     assert house.leases.live()[0].session_id != lease.session_id
     assert not other.over
+
+
+def test_connections_that_come_at_once_are_one_session_and_none_escapes_its_end() -> None:
+    house = House()
+    gate: Deferred[None] = Deferred()
+    reach = house.dialer.reach
+
+    async def slowly(permit: Any) -> Any:
+        reached = await reach(permit)
+        waiting: Deferred[None] = Deferred()
+        gate.addCallback(lambda _: waiting.callback(None))
+        await waiting
+        return reached
+
+    house.dialer.reach = slowly  # type: ignore[method-assign] # a target that takes its time
+    visits = [house.connect() for _ in range(3)]
+    assert not house.leases.live()
+    gate.callback(None)
+    (lease,) = house.leases.live()
+    assert len(lease.held) == 3
+    house.leases.end_all(Revoked("The gateway is stopping."))
+    assert all(visit.over and visit.frontend.refusals for visit in visits)
+    late = house.connect()
+    assert house.leases.live()[0].session_id != lease.session_id
+    assert not late.over
+
+
+def test_a_connection_on_its_way_in_does_not_revive_a_session_that_was_ended() -> None:
+    house = House()
+    first = house.connect()
+    gate: Deferred[None] = Deferred()
+    reach = house.dialer.reach
+
+    async def slowly(permit: Any) -> Any:
+        await gate
+        return await reach(permit)
+
+    house.dialer.reach = slowly  # type: ignore[method-assign] # a target that takes its time
+    second = house.connect()
+    (lease,) = house.leases.live()
+    house.leases.end(lease.session_id, Revoked("An operator ended your session."))
+    gate.callback(None)
+    assert first.over and second.over
+    assert "while you were connecting" in second.frontend.refusals[0].sentence
+    assert not house.leases.live()
+    assert len(house.dialer.logins) == 1
 
 
 def test_a_session_ends_when_its_grant_does() -> None:
