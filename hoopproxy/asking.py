@@ -6,10 +6,15 @@ roles nor protocols; time comes from the scheduler.
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from hoopproxy.errors import AddonFailure, SessionError
+from hoopproxy.errors import AddonFailure, Refused, SessionError
 from hoopproxy.interfaces import IScheduler
+from hoopproxy.model import Pending
+
+APPROVAL_POLL_S = 1.0
+"""How often an addon that answered Pending is asked again; an approval store nudges sooner."""
 
 
 class Asking:
@@ -35,6 +40,38 @@ class Asking:
             except TimeoutError as why:
                 raise TimeoutError(f"no answer within {self._limit_s:g} s (limits.decision_s_max)") from why
             return wanted(answer)
+
+    async def decided[T](
+        self,
+        addon: Any,
+        call: str,
+        work: Callable[[], Awaitable[Any]],
+        wanted: Callable[[Any], T | Pending],
+        wait: "Wait",
+    ) -> T:
+        """The addon's answer once it is not Pending any more: a person may have to decide.
+
+        Who waits is told what for, once. @raise Refused: nobody decided in time; besides what asking raises.
+        """
+        last_s, told = self._scheduler.monotonic_s() + wait.limit_s, ""
+        while isinstance(answer := await self(addon, call, work, wanted), Pending):
+            if self._scheduler.monotonic_s() >= last_s or self._scheduler.now_s() >= answer.until_s:
+                raise Refused(f"Nobody approved {wait.what} in time; request it again.", reason=wait.reason)
+            if answer.request != told:
+                wait.inform(answer.request)
+                told = answer.request
+            await self._scheduler.sleep(APPROVAL_POLL_S)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long a decision may take that is a person's (`limits.approval_s_max`), who is told, and what it is about."""
+
+    what: str
+    reason: str
+    limit_s: float
+    inform: Callable[[str], None]
 
 
 def at_once[T](addon: Any, call: str, work: Callable[[], Any], wanted: Callable[[Any], T]) -> T:

@@ -135,7 +135,7 @@ def assembled(reactor: Any, config: Config, addons: Addons, spoken: Protocols, s
         keyring=Keyring(addons.credentials, ask),
         dialers={name: dialer(reactor, limits, scheduler) for name, dialer in spoken.dialers.items()},
         wires={name: wire(limits) for name, wire in spoken.wires.items()},
-        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, scheduler, ask),
+        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask),
         recorder=addons.recorder,
         ledger=ledger,
         limits=limits,

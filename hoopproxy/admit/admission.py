@@ -10,7 +10,7 @@ from typing import Any
 
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import OutOfZone, Places
-from hoopproxy.asking import Asking, maybe
+from hoopproxy.asking import Asking, Wait, maybe
 from hoopproxy.errors import Refused
 from hoopproxy.interfaces import IAuthenticator, IGrantSource, IResolver, IRouter, IScheduler
 from hoopproxy.model import (
@@ -29,9 +29,6 @@ from hoopproxy.model import (
 from hoopproxy.settings import Limits
 
 _SEAL = Seal()
-
-APPROVAL_POLL_S = 1.0
-"""How often a grant source that answered Pending is asked again; an approval store nudges sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +165,8 @@ class Admission:
         def call() -> Awaitable[Any]:
             return source.grants(identity, roles, target, self.scheduler.now_s())
 
-        last_s = self.scheduler.now_s() + self.limits.approval_s_max
-        told = ""
-        while isinstance(answer := await self.ask(source, "grants", call, _grants_or_pending), Pending):
-            if self.scheduler.now_s() >= min(answer.until_s, last_s):
-                raise Refused("Nobody approved your request in time; request it again.", reason="grant")
-            if answer.request != told:
-                inform(answer.request)
-                told = answer.request
-            await self.scheduler.sleep(APPROVAL_POLL_S)
-        return answer
+        wait = Wait("your request", "grant", self.limits.approval_s_max, inform)
+        return await self.ask.decided(source, "grants", call, _grants_or_pending, wait)
 
 
 def _database(target: Target, credentials: Credentials) -> str:

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hoopproxy.asking import Asking, a, every
+from hoopproxy.asking import Asking, Wait, a, every
 from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Ask, Forward, Plan, Reject, Reply, Shape, Statement
-from hoopproxy.interfaces import IEnforcement, IMasker, IScheduler, IStatementGuard
+from hoopproxy.interfaces import IEnforcement, IMasker, IStatementGuard
 from hoopproxy.masking import plans
 from hoopproxy.masks import Catalog, Mask
 from hoopproxy.model import Allow, Answer, Passage, Pending, Permit, Refuse
 from hoopproxy.settings import Limits
-
-APPROVAL_POLL_S = 1.0
-"""How often a guard that answered Pending is asked again; an approval store nudges sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,6 @@ class Judges:
     maskers: Sequence[IMasker]
     enforcement: IEnforcement
     limits: Limits
-    scheduler: IScheduler
     ask: Asking
 
     async def protects(self, permit: Permit) -> frozenset[str]:
@@ -53,33 +49,18 @@ class Judges:
                 await self._examined(guard, statement, case)
             if statement.action is Action.EXECUTE:
                 return Forward(statement.text)  # its text went past the enforcement when it was prepared
-            rewrite = self.enforcement.rewrite
-            return Forward(
-                await self.ask(
-                    self.enforcement, "rewrite", lambda: rewrite(case.passage, statement, case.catalog), a(str)
-                )
-            )
+            rewrite = partial(self.enforcement.rewrite, case.passage, statement, case.catalog)
+            return Forward(await self.ask(self.enforcement, "rewrite", rewrite, a(str)))
         except Refused as why:
             return Reject(why.sentence)
 
     async def _examined(self, guard: IStatementGuard, statement: Statement, case: "Case") -> None:
         """Returns when the guard allows it. @raise Refused."""
-        last_s = self.scheduler.now_s() + self.limits.approval_s_max
-        told = ""
-        while True:
-            answer = await self.ask(guard, "examine", partial(guard.examine, case.passage, statement), _answer)
-            match answer:
-                case Allow():
-                    return
-                case Refuse(sentence):
-                    raise Refused(sentence, reason="statement")
-                case Pending(request, until_s):
-                    if self.scheduler.now_s() >= min(until_s, last_s):
-                        raise Refused("Nobody approved this statement in time; request it again.", reason="statement")
-                    if request != told:
-                        case.inform(request)
-                        told = request
-                    await self.scheduler.sleep(APPROVAL_POLL_S)
+        wait = Wait("this statement", "statement", self.limits.approval_s_max, case.inform)
+        examine = partial(guard.examine, case.passage, statement)
+        answer = await self.ask.decided(guard, "examine", examine, _answer, wait)
+        if isinstance(answer, Refuse):
+            raise Refused(answer.sentence, reason="statement")
 
     async def _plan(self, shape: Shape, case: "Case") -> Plan:
         answers: list[tuple[str, Mapping[int, Mask]]] = []

@@ -135,7 +135,11 @@ def _outputs(step: Step) -> tuple[tuple[Side, bytes], ...]:
 
 
 def _must_be_durable(step: Step) -> bool:
-    """Decisions and what a target is asked to do are durable before their effect, in every mode (DESIGN §6)."""
+    """Decisions and what a target is asked to do are durable before their effect, in every mode.
+
+    Not so PREPARE, which reads and writes nothing: its text is recorded with what follows it, and once more, durably,
+    when it is executed.
+    """
     return any(
         isinstance(record, Rejected) or (isinstance(record, Asked) and record.statement.action is not Action.PREPARE)
         for record in step.records

@@ -265,9 +265,7 @@ class House:
             scheduler=self.scheduler,
             ask=ask,
         )
-        judges = Judges(
-            self.addons.guards, self.addons.maskers, self.addons.enforcement, self.limits, self.scheduler, ask
-        )
+        judges = Judges(self.addons.guards, self.addons.maskers, self.addons.enforcement, self.limits, ask)
         return Gateway(
             admission=admission,
             leases=self.leases,
