@@ -1,0 +1,63 @@
+"""The examples in README and docs/ do what the pages say."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from datetime import date
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from hoopproxy.addons.cidr_map import CidrMap
+from hoopproxy.residency.packaged import read_packaged
+from hoopproxy.residency.zones import parse
+from hoopproxy.testing.process import environment
+
+from .config.conftest import Copy, copy  # noqa: F401 # a copy of conf/
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The page's examples in that language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), flags=re.S | re.M)
+
+
+def test_the_policy_in_the_readme_is_one(copy: Copy) -> None:  # noqa: F811 # the fixture
+    policy, _ = blocks("README.md", "toml")
+    (copy.directory / "policy.toml").write_text(policy)
+    loaded = copy.load().policy
+    assert [rule.column for rule in loaded.masks] == ["public.customers.card"]
+    assert [rule.name for rule in loaded.grants] == ["analysts-read-the-ledger"]
+
+
+def test_the_addon_that_the_readme_adds_is_there() -> None:
+    _, tables = (tomllib.loads(block) for block in blocks("README.md", "toml"))
+    assert tables["roles"]["maskers"][-1] in tables["addon"]
+    assert {table["use"] for table in tables["addon"].values()} <= set(entry_points(group="hoopproxy.addons").names)
+
+
+def test_the_plugin_of_the_first_hour_passes_its_suite(tmp_path: Path) -> None:
+    addon, suite = blocks("docs/plugins.md", "python")
+    (tmp_path / "acme_masks.py").write_text(addon)
+    (tmp_path / "test_acme_masks.py").write_text(suite)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "7 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_residency_examples_are_what_they_say() -> None:
+    addons, zone = blocks("docs/residency.md", "toml")
+    networks = tomllib.loads(addons)["addon"]["networks"]
+    assert networks.pop("use") == "cidr-map"
+    assert CidrMap.settings.model_validate(networks)
+    zones = parse({**read_packaged(), "own.toml": zone.encode()})
+    on = date(2026, 11, 25)
+    assert "EU-WITHOUT-HU" in zones.containing("CH", on)
+    assert "EU-WITHOUT-HU" not in zones.containing("HU", on)
