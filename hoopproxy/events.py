@@ -52,10 +52,19 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Omitted:
+    """Stands for a bind value that was too long to be held and went by in pieces. Who must see a value to allow a
+    statement has to refuse it."""
+
+    bytes_count: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One bind value as sent; None is NULL."""
 
-    value: bytes | None = field(repr=False)
+    value: bytes | Omitted | None = field(repr=False)
     format: Format
 
 

@@ -11,7 +11,19 @@ from typing import Any
 
 import orjson
 
-from hoopproxy.events import Asked, Columns, Completed, Copied, Faulted, Parameter, Record, Rejected, Rows, Statement
+from hoopproxy.events import (
+    Asked,
+    Columns,
+    Completed,
+    Copied,
+    Faulted,
+    Omitted,
+    Parameter,
+    Record,
+    Rejected,
+    Rows,
+    Statement,
+)
 from hoopproxy.model import Passage, Tally
 
 
@@ -130,8 +142,12 @@ class Transcript:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    value = parameter.value
-    return {"value": None if value is None else b64encode(value).decode(), "format": parameter.format.value}
+    match parameter.value:
+        case Omitted(bytes_count, sha256):
+            told: dict[str, Any] = {"bytes": bytes_count, "sha256": sha256}
+        case value:
+            told = {"value": None if value is None else b64encode(value).decode()}
+    return told | {"format": parameter.format.value}
 
 
 def _line(item: dict[str, Any]) -> bytes:

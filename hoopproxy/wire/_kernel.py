@@ -18,7 +18,7 @@ from typing import NamedTuple
 import cython
 from cython import Py_ssize_t, longlong, uchar
 
-from hoopproxy.errors import AddonFailure, LimitReached, ProtocolViolation
+from hoopproxy.errors import AddonFailure, ProtocolViolation
 from hoopproxy.events import Call, Constant, Keep, KeepEnds, Null, Operation
 
 SOURCE_SHA256 = ""
@@ -43,7 +43,10 @@ class Cut(NamedTuple):
 
 @cython.cclass
 class Cutter:
-    """One plan, ready to run. `operations` None: the columns are unknown; rows are only counted."""
+    """One plan, ready to run. `operations` None: the columns are unknown; rows are only counted.
+
+    A row over `row_bytes_max` is left alone: it goes by in pieces (`wire.postgres.pieces.LongRow`).
+    """
 
     _columns: Py_ssize_t
     _masks: cython.bint
@@ -84,10 +87,9 @@ class Cutter:
         self._calls = calls
 
     def cut(self, data: bytearray, rows_marked: Py_ssize_t) -> Cut:
-        """Walk the complete DataRow messages at the front of `data`; stop at the first that is another or not whole.
+        """Walk the DataRow messages at the front of `data`; stop at the first that is another, not whole or too long.
 
         @raise ProtocolViolation: a row that does not hold what its plan or its own lengths say.
-        @raise LimitReached: a row over `limits.row_bytes_max`.
         @raise AddonFailure: a Call raised or answered the wrong type.
         """
         cython.declare(at=Py_ssize_t, total=Py_ssize_t, rows=Py_ssize_t, marked=Py_ssize_t, size=Py_ssize_t)
@@ -113,10 +115,7 @@ class Cutter:
         total = _int32(source, at + 1) + 1
         if total < 7:
             raise _broken("is shorter than any row")
-        if total > self._row_bytes_max:
-            sentence = f"The target sent a row of {total} bytes; the gateway passes at most {self._row_bytes_max}."
-            raise LimitReached(sentence, limit="limits.row_bytes_max")
-        if size - at < total:
+        if size - at < total or total > self._row_bytes_max:
             return 0
         if self._columns >= 0 and (source[at + 5] << 8 | source[at + 6]) != self._columns:
             raise _broken("has another number of columns than its description")

@@ -4,7 +4,8 @@ It knows a dozen statements, transactions, portals, COPY, and the rules that mat
 until Sync, Flush or an error; after an error everything until Sync is skipped, simple queries included; a COPY FROM
 swallows Sync and Flush; portals end with their transaction. `switch` changes what table `t` means for statements that
 were prepared before, and for `execute t`, a portal over SQL's EXECUTE, even between its description and its rows. With
-`masked`, protected cells come out as `****`: what a client of a perfect gateway would see.
+`masked`, protected cells come out as `****`: what a client of a perfect gateway would see. `strict`: what an honest
+gateway lets no client send raises; otherwise it is an error, as it is to the server.
 """
 
 import struct
@@ -51,9 +52,11 @@ class Portal:
 class FakePostgres:
     """`refuse(action, text)` plays the gateway's guards where this plays both at once: a sentence refuses."""
 
-    def __init__(self, *, masked: bool = False, refuse: Callable[[str, str], str] = lambda action, text: "") -> None:
+    def __init__(
+        self, *, masked: bool = False, refuse: Callable[[str, str], str] = lambda action, text: "", strict: bool = True
+    ) -> None:
         self._inbox = Splitter(Side.CLIENT)
-        self._masked, self._refuse = masked, refuse
+        self._masked, self._refuse, self._strict = masked, refuse, strict
         self._statements: dict[str, str] = {}
         self._portals: dict[str, Portal] = {}
         self._held: list[bytes] = []
@@ -93,7 +96,7 @@ class FakePostgres:
         elif got.kind == b"H":
             self._flush()
         elif got.kind == b"Q":
-            self._rest = got.body[:-1].decode().split(";")
+            self._rest = _text(got.body[:-1]).split(";")
             try:
                 self._guarded("query", ";".join(self._rest))
                 for text in self._rest:
@@ -139,6 +142,7 @@ class FakePostgres:
                 if fields := self._fields(portal):
                     self._say(messages.row_description(fields))
                 if text == "copy in":
+                    self._in_good_order(text)
                     self._begin_copy(portal, simple=True)
                     return
                 self._run(portal, 0)
@@ -151,7 +155,7 @@ class FakePostgres:
         match got.kind:
             case b"P":
                 parse = requests.Parse.read(got.body)
-                text = parse.raw_text.decode()
+                text = _text(parse.raw_text)
                 if not parse.name:
                     self._statements.pop("", None)
                 self._guarded("prepare", text)
@@ -217,6 +221,8 @@ class FakePostgres:
             "switch",
             "note",
             "execute",
+            "discard",
+            "deallocate",
             "",
         ):
             raise Failed("42601", f'syntax error at or near "{verb}"')
@@ -277,6 +283,10 @@ class FakePostgres:
                 raise Failed("22012", "division by zero")
             case "switch":
                 self._searched = "customers" if self._searched == "products" else "products"
+            case "discard all" if self._status == b"T":
+                raise Failed("25001", "DISCARD ALL cannot run inside a transaction block")
+            case "discard all" | "deallocate all":
+                self._statements.clear()
             case "note":
                 self._say(messages.notice("take note"))
                 self._flush()
@@ -305,7 +315,8 @@ class FakePostgres:
         elif got.kind == b"f":
             failure = Failed("57014", "COPY from stdin failed")
         elif got.kind != b"c":
-            raise AssertionError("a gateway must not let this through")
+            assert not self._strict, "a gateway must not let this through"
+            failure = Failed("08P01", f"unexpected message type {got.kind!r} during COPY from stdin")
         self._copying = None
         if failure is None:
             self._say(messages.command_complete("COPY 1"))
@@ -319,3 +330,7 @@ class FakePostgres:
                 self._end_of_batch()
         elif failure is not None:
             self._skipping = True
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

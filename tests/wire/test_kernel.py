@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoopproxy.errors import AddonFailure, LimitReached, ProtocolViolation, SessionError
+from hoopproxy.errors import AddonFailure, ProtocolViolation, SessionError
 from hoopproxy.events import Call, Constant, Keep, KeepEnds, Null, Operation
 from hoopproxy.wire import kernel
 from hoopproxy.wire.postgres.framing import message
@@ -180,10 +180,10 @@ def test_a_row_that_it_does_not_understand_raises(module: Any, row: bytes) -> No
 
 
 @pytest.mark.parametrize("operations", [None, [Keep(), Keep()], [Null(), Null()]])
-def test_a_row_over_the_limit_raises_before_it_is_whole(operations: list[Operation] | None) -> None:
-    with pytest.raises(LimitReached) as caught:
-        kernel.Cutter(operations, 100).cut(bytearray(b"D\0\0\1\0"), 0)
-    assert caught.value.limit == "limits.row_bytes_max"
+def test_a_row_over_the_limit_is_left_alone(operations: list[Operation] | None) -> None:
+    row = data_row([b"1", b"2" * 100])
+    for buffer in (bytearray(row[:20]), bytearray(row)):
+        assert kernel.Cutter(operations, 100).cut(buffer, 0) == kernel.Cut(b"", 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("module", [kernel, INTERPRETED], ids=["compiled", "interpreted"])

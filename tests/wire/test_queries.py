@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hoopproxy.errors import LimitReached, ProtocolViolation
+from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import (
     Action,
     Asked,
@@ -599,20 +599,6 @@ def test_a_server_that_leaves_ends_the_session_and_what_it_cut_off_is_not_shown(
     rig.from_server(CUSTOMERS + MASKED_ROWS[0][:-1])
     step = rig.wire.feed(Side.SERVER, b"")
     assert step.ended and step.to_client == b"" and rig.shown == CUSTOMERS
-
-
-def test_a_statement_over_its_limit_ends_the_session() -> None:
-    with pytest.raises(LimitReached) as caught:
-        machine(limits=Limits(statement_bytes_max=200)).feed(Side.CLIENT, b"Q\0\0\1\0")
-    assert caught.value.limit == "limits.statement_bytes_max"
-
-
-def test_a_row_over_its_limit_ends_the_session() -> None:
-    rig = Rig(wire=machine(limits=Limits(row_bytes_max=100)))
-    rig.client(query("select customers"))
-    with pytest.raises(LimitReached) as caught:
-        rig.from_server(CUSTOMERS + b"D\0\0\1\0")
-    assert caught.value.limit == "limits.row_bytes_max"
 
 
 @pytest.mark.parametrize(

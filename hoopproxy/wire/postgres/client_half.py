@@ -1,43 +1,38 @@
 """What a logged-in client sends: which statements to ask about, and what goes to the server.
 
 Knows nothing of answers; what was sent stands in the queue, what names mean in the book.
-
-A refused message is not swallowed but replaced by one that can't be parsed (`Poison`): the server fails, skips until
-Sync and rolls back by itself, so that answers stay in order and every transaction status is the server's own.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from hoopproxy.errors import ProtocolViolation
-from hoopproxy.events import Action, Asked, Copied, Faulted, Forward, Parameter, Reject, Rejected, Reply, Statement
+from hoopproxy.events import Action, Asked, Copied, Forward, Parameter, Reject, Rejected, Reply, Statement
 from hoopproxy.model import Side
-from hoopproxy.wire.postgres import messages, pending, requests
+from hoopproxy.wire.postgres import messages, pending, refusals, requests
 from hoopproxy.wire.postgres.draft import Draft
-from hoopproxy.wire.postgres.framing import HEADER_BYTES, Message, Reader, Splitter
+from hoopproxy.wire.postgres.framing import HEADER_BYTES, Message, Reader
+from hoopproxy.wire.postgres.intake import Intake, Long
 from hoopproxy.wire.postgres.outline import outline
 from hoopproxy.wire.postgres.pending import Queue
+from hoopproxy.wire.postgres.pieces import VALUES_KEPT_BYTES_MAX, LongBind, Through
+from hoopproxy.wire.postgres.refusals import Complaint
 from hoopproxy.wire.postgres.requests import FLUSH, Named
 from hoopproxy.wire.postgres.statements import Book, Change, Names, Portal, Prepared
 from hoopproxy.wire.postgres.terms import Terms
 
-_POISON = "refused by hoopproxy"
-"""No SQL begins so. The server's log shows it where a statement was refused."""
-
-_OURS = "hoopproxy"
-"""What a Parse is called that never succeeds. A refused Parse keeps its name: a failed one of "" takes "" with it."""
-
 _FUNCTION_CALL = "The gateway refuses calls by the FunctionCall message; call the function in a SELECT."
 _NOT_UTF8 = "The gateway can't read this statement because it is not valid UTF-8; set client_encoding to UTF8."
 
-_INVALID_STATEMENT_NAME = "26000"
-_INVALID_CURSOR_NAME = "34000"
-_LIMIT_EXCEEDED = "53400"
 _NOT_IN_REPERTOIRE = "22021"
 
 _IN_COPY = frozenset((b"d", b"c", b"f", b"H", b"S", b"X"))
 _WHILE_SKIPPED = frozenset((b"S", b"X"))
+
+
+_SHORT_TEXT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +52,7 @@ class ClientHalf:
 
     def __init__(self, terms: Terms, book: Book, queue: Queue) -> None:
         self._terms, self._book, self._queue = terms, book, queue
-        self._inbox = Splitter(Side.CLIENT)
-        self._passing, self._dropping = 0, False
+        self._intake = Intake(terms.limits.statement_bytes_max)
         self._asking: tuple[Statement, Message, _Request] | None = None
         self._described: Portal | None = None
         self._number = 0
@@ -67,49 +61,55 @@ class ClientHalf:
 
     def append(self, data: bytes) -> None:
         """Take what arrived."""
-        self._inbox.append(data)
+        self._intake.append(data)
 
     def run(self, draft: Draft) -> Statement | None:
-        """Go through what arrived, up to the first question. @raise ProtocolViolation, LimitReached."""
-        bytes_max = self._terms.limits.statement_bytes_max
+        """Go through what arrived, up to the first question. @raise ProtocolViolation."""
         while not self.left:
-            if self._passing:
-                if not self._pass_copy_data(draft):
-                    return None
-                continue
-            head = self._inbox.head()
-            if head is not None and head[0] == b"d":
-                # Goes by in pieces, however large: nobody decides about it.
-                self._passing, self._dropping = head[1], self._queue.skipping
-                self._copied += head[1] - HEADER_BYTES
-                continue
-            message = self._inbox.next(bytes_max, "limits.statement_bytes_max")
-            if message is None:
+            arrived = self._intake.next(draft)
+            if arrived is None:
                 return None
-            asked = self._take(message, draft)
-            if asked is not None:
-                return asked
+            if self._queue.copying and arrived.kind not in _IN_COPY:
+                raise ProtocolViolation("client", "A message was sent in the middle of COPY data.")
+            if isinstance(arrived, Long):
+                self._let_by(arrived, draft)
+            elif not (self._queue.skipping and arrived.kind not in _WHILE_SKIPPED):
+                asked = self._take(arrived, draft)
+                if asked is not None:
+                    return asked
         return None
 
     def _take(self, message: Message, draft: Draft) -> Statement | None:
         kind = message.kind
-        take = self._TAKES.get(kind)
-        if take is None:
-            raise ProtocolViolation("client", "A message of an unknown kind was sent.", detail=f"kind {kind!r}")
-        if self._queue.copying and kind not in _IN_COPY:
-            raise ProtocolViolation("client", "A message was sent in the middle of COPY data.")
-        if self._queue.skipping and kind not in _WHILE_SKIPPED:
-            return None  # the server would skip it; so nobody is asked about it either
         if kind != b"E" and kind != b"H":
             self._described = None
-        return take(self, message, draft)
+        return self._TAKES[kind](self, message, draft)
 
-    def _pass_copy_data(self, draft: Draft) -> bool:
-        piece = self._inbox.take(self._passing)
-        self._passing -= len(piece)
-        if not self._dropping:
-            draft.to_server.append(piece)
-        return bool(piece)
+    def _let_by(self, long: Long, draft: Draft) -> None:
+        """A message that nobody holds: COPY data and a Bind go to the server, what can't be judged goes nowhere.
+
+        What the server would skip goes nowhere either, and nobody is told of it.
+        """
+        then: Callable[[Draft], None] | None = None
+        if self._queue.skipping:
+            pass
+        elif long.kind == b"d":
+            self._copied += long.total - HEADER_BYTES
+            self._intake.pass_on(Through(long.total))
+            return
+        elif long.kind == b"B":
+            reader = Reader(Side.CLIENT, long.front)
+            head = requests.BindHead.read(reader)
+            statement = self._bindable(head.portal, head.statement, VALUES_KEPT_BYTES_MAX)
+            if not isinstance(statement, Complaint):
+                bind = LongBind(long.total, head, HEADER_BYTES + reader.at)
+                portal = self._bound(statement, bind.bind, VALUES_KEPT_BYTES_MAX)
+                self._intake.pass_on(bind, lambda _: portal.complete(bind.bind))
+                return
+            then = partial(self._complain, statement)
+        else:
+            then = partial(self._refuse_too_long, long)
+        self._intake.pass_on(Through(long.total, kept=False), then)
 
     # Questions ------------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,9 @@ class ClientHalf:
         match reply:
             case Reject(sentence):
                 draft.records.append(Rejected(statement, sentence))
-                name = None if request is None else request.name if isinstance(request, requests.Parse) else _OURS
+                name = (
+                    None if request is None else request.name if isinstance(request, requests.Parse) else refusals.OURS
+                )
                 self._refuse(messages.error(sentence), statement.number, name, draft)
             case Forward(text):
                 if not self._queue.skipping:  # an earlier error may have come in the meantime
@@ -150,8 +152,9 @@ class ClientHalf:
             case requests.Parse():
                 sent = replace(request, raw_text=text.encode()).encode() if rewritten else message.raw
                 draft.to_server.append(sent)
-                change = self._book.statements.change(request.name, Prepared(number, statement.text, text))
-                self._queue.add(pending.Parse(number, change))
+                prepared = Prepared(number, statement.text, text)
+                change = self._book.statements.change(request.name, prepared)
+                self._queue.add(pending.Parse(number, change, bytes_held=prepared.bytes_held))
             case _Run(change, portal):
                 if rewritten:
                     raise AssertionError("a prepared statement is not rewritten when it is executed")
@@ -164,27 +167,27 @@ class ClientHalf:
                 text = portal.prepared.sent
         draft.records.append(Asked(replace(statement, text=text)))
 
-    def _refuse(
-        self, error: bytes, number: int, name: str | None, draft: Draft, faults: tuple[Faulted, ...] = ()
-    ) -> None:
-        """Put poison in the place of a message: a simple query, or with a `name` a Parse.
+    def _refuse(self, error: bytes, number: int, name: str | None, draft: Draft) -> None:
+        refusals.refuse(self._queue, error, number, name, draft)
 
-        Where the effect on the server is known beforehand to be none, it need not even know.
-        """
+    def _complain(self, complaint: Complaint, draft: Draft) -> None:
+        refusals.complain(self._queue, complaint, self._number, draft)
+
+    def _refuse_too_long(self, long: Long, draft: Draft) -> None:
         if self._queue.skipping:
             return
-        if name is None and self._queue.settled in (b"I", b"E"):
-            draft.to_client += [error, messages.ready_for_query(self._queue.settled)]
-            return
-        poison = requests.query(_POISON) if name is None else requests.Parse(name, _POISON.encode()).encode()
-        draft.to_server.append(poison)
-        self._queue.add(pending.Poison(number, error, faults, simple=name is None))
-        self._queue.skipping = name is not None
-
-    def _complain(self, sentence: str, code: str, draft: Draft) -> None:
-        """An error of an extended query that the server would have found too, or a limit."""
-        fault = Faulted(self._number, code, sentence)
-        self._refuse(messages.error(sentence, code), self._number, _OURS, draft, (fault,))
+        action = {b"Q": Action.QUERY, b"P": Action.PREPARE}.get(long.kind, Action.EXECUTE)
+        statement = Statement(self._next(), action, "")
+        sentence = _FUNCTION_CALL
+        if long.kind != b"F":
+            bytes_max = self._terms.limits.statement_bytes_max
+            sentence = (
+                f"Your statement has {long.total} bytes and was not run; the gateway takes at most {bytes_max} "
+                "(limits.statement_bytes_max). Send large values as parameters, or by COPY."
+            )
+        draft.records.append(Rejected(statement, sentence))
+        name = Reader(Side.CLIENT, long.front).string() if action is Action.PREPARE else None
+        self._refuse(messages.error(sentence, refusals.LIMIT_EXCEEDED), statement.number, name, draft)
 
     # Messages, by their letter --------------------------------------------------------------------------------------
 
@@ -203,15 +206,17 @@ class ClientHalf:
         if text is None:
             self._unreadable(Action.PREPARE, parse.name, draft)
             return None
-        if self._is_full(self._book.statements, parse.name):
-            self._complain(
-                "Too many prepared statements; close some (limits.prepared_statements_max).", _LIMIT_EXCEEDED, draft
-            )
+        if self._is_full(self._book.statements, parse.name, len(message.body)):
+            self._complain(refusals.TOO_MANY_STATEMENTS, draft)
             return None
         return self._ask(Action.PREPARE, text, message, parse)
 
-    def _is_full(self, names: Names[Any], name: str) -> bool:
-        return len(names) >= self._terms.limits.prepared_statements_max and names.find(name) is None
+    def _is_full(self, names: Names[Any], name: str, more_bytes: int) -> bool:
+        """Whether the book has no room for `name`, or for so many bytes. Short ones are bounded by their number."""
+        limits = self._terms.limits
+        if more_bytes > _SHORT_TEXT_BYTES and names.bytes_held + more_bytes > limits.prepared_bytes_max:
+            return True
+        return len(names) >= limits.prepared_statements_max and names.find(name) is None
 
     def _text(self, raw: bytes) -> str | None:
         """None: what the guards would read is not what the server would. Where nothing is protected, that may be."""
@@ -227,18 +232,27 @@ class ClientHalf:
 
     def _bind(self, message: Message, draft: Draft) -> None:
         bind = requests.Bind.read(message.body)
-        statement = self._book.statements.find(bind.statement)
-        if statement is None:
-            what = f'prepared statement "{bind.statement}"' if bind.statement else "unnamed prepared statement"
-            self._complain(f"{what} does not exist", _INVALID_STATEMENT_NAME, draft)
+        statement = self._bindable(bind.portal, bind.statement, len(message.body))
+        if isinstance(statement, Complaint):
+            self._complain(statement, draft)
             return
-        if self._is_full(self._book.portals, bind.portal):
-            self._complain("Too many portals; close some (limits.prepared_statements_max).", _LIMIT_EXCEEDED, draft)
-            return
-        portal = Portal(statement, statement.value, bind)
-        change = self._book.portals.change(bind.portal, portal)
-        self._queue.add(pending.Bind(statement.value.number, change, portal))
+        self._bound(statement, bind, len(message.body))
         draft.to_server.append(message.raw)
+
+    def _bindable(self, portal: str, name: str, more_bytes: int) -> Change[Prepared] | Complaint:
+        """The statement that a portal is wanted of, or why it can't be had."""
+        statement = self._book.statements.find(name)
+        if statement is None:
+            return refusals.no_statement(name)
+        if self._is_full(self._book.portals, portal, more_bytes):
+            return refusals.TOO_MANY_PORTALS
+        return statement
+
+    def _bound(self, statement: Change[Prepared], bind: requests.Bind, bytes_held: int) -> Portal:
+        portal = Portal(statement, statement.value, bind, bytes_held)
+        change = self._book.portals.change(bind.portal, portal)
+        self._queue.add(pending.Bind(statement.value.number, change, portal, bytes_held=bytes_held))
+        return portal
 
     def _describe(self, message: Message, draft: Draft) -> None:
         named, name = requests.read_named(message.body)
@@ -256,7 +270,7 @@ class ClientHalf:
         name = requests.read_execute(message.body)
         change = self._book.portals.find(name)
         if change is None:
-            self._complain(f'portal "{name}" does not exist', _INVALID_CURSOR_NAME, draft)
+            self._complain(refusals.no_portal(name), draft)
             return None
         portal = change.value
         return self._ask(Action.EXECUTE, portal.prepared.text, message, _Run(change, portal), portal.bind.parameters)

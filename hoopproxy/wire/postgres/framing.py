@@ -14,6 +14,9 @@ from hoopproxy.model import Side
 HEADER_BYTES = 5
 """One byte for the kind, four for the length, which counts itself but not the kind."""
 
+MESSAGE_BYTES_MAX = 0x3FFFFFFE
+"""The longest message of PostgreSQL, without its kind: what it can hold in memory at once (PQ_LARGE_MESSAGE_LIMIT)."""
+
 FORMATS = (Format.TEXT, Format.BINARY)
 """Format codes are indices of this."""
 
@@ -58,7 +61,7 @@ class Splitter:
         if len(self.buffer) < HEADER_BYTES:
             return None
         length = int.from_bytes(self.buffer[1:HEADER_BYTES], "big", signed=True)
-        if length < 4:
+        if not 4 <= length <= MESSAGE_BYTES_MAX:
             raise ProtocolViolation(self._side.value, "A message came with an impossible length.", detail=f"{length}")
         return bytes(self.buffer[:1]), length + 1
 
@@ -84,10 +87,13 @@ class Splitter:
 
 
 class Reader:
-    """Reads a message's body from front to back. Everything raises ProtocolViolation when the body doesn't hold it."""
+    """Reads a message's body from front to back. Everything raises ProtocolViolation when the body doesn't hold it.
+
+    `at` is how many bytes were read.
+    """
 
     def __init__(self, side: Side, body: bytes) -> None:
-        self._side, self._body, self._at = side, body, 0
+        self._side, self._body, self.at = side, body, 0
 
     def string(self) -> str:
         """A text that ends with a zero byte."""
@@ -95,10 +101,10 @@ class Reader:
 
     def raw_string(self) -> bytes:
         """The bytes of such a text."""
-        end = self._body.find(b"\0", self._at)
+        end = self._body.find(b"\0", self.at)
         if end < 0:
             raise self.broken("a text without its end")
-        text, self._at = self._body[self._at : end], end + 1
+        text, self.at = self._body[self.at : end], end + 1
         return text
 
     def numbers(self, format: str) -> tuple[int, ...]:
@@ -113,10 +119,10 @@ class Reader:
 
     def take(self, count: int) -> bytes:
         """So many bytes."""
-        end = self._at + count
+        end = self.at + count
         if count < 0 or end > len(self._body):
             raise self.broken("fewer bytes than it announces")
-        taken, self._at = self._body[self._at : end], end
+        taken, self.at = self._body[self.at : end], end
         return taken
 
     def value(self) -> bytes | None:
@@ -126,11 +132,11 @@ class Reader:
 
     def rest(self) -> bytes:
         """All that is left."""
-        return self.take(len(self._body) - self._at)
+        return self.take(len(self._body) - self.at)
 
     def end(self) -> None:
         """Nothing may be left."""
-        if self._at != len(self._body):
+        if self.at != len(self._body):
             raise self.broken("more bytes than it announces")
 
     def format(self) -> Format:

@@ -31,7 +31,7 @@ class PostgresWire:
     """
 
     def __init__(self, terms: Terms) -> None:
-        self._pending_max = terms.limits.pending_statements_max
+        self._limits = terms.limits
         self._queue = Queue()
         book = Book()
         self._client = ClientHalf(terms, book, self._queue)
@@ -66,7 +66,7 @@ class PostgresWire:
             half.answer(reply, draft)
         ask = half.run(draft)
         self._asking[side] = ask is not None
-        full = len(self._queue) >= self._pending_max
+        full = self._queue.is_full(self._limits)
         if full and not self._full:
             self._client.flush(draft)
         self._full = full

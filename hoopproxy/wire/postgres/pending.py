@@ -4,19 +4,21 @@ Knows the rules of PostgreSQL's message flow (documentation chapter "Message Flo
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import Faulted
+from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.plans import Result
 from hoopproxy.wire.postgres.statements import Change, Portal, Prepared
 
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """`number` is that of the statement which it belongs to."""
+    """`number` is that of the statement which it belongs to; `bytes_held` what it keeps in memory."""
 
     number: int
+    bytes_held: int = field(default=0, kw_only=True)
 
     def undo(self) -> None:
         """The server skipped it."""
@@ -105,17 +107,22 @@ class Queue:
 
     `skipping`: the server is ignoring, or will ignore, all that comes until a Sync. `copying`: the client owes the
     server the data of a COPY. `settled`: the transaction status (I, T, E) while nothing was sent since the server last
-    said it, else None.
+    said it, else None. `bytes_held` is what all of them keep in memory.
     """
 
     def __init__(self) -> None:
         self._pending: deque[Pending] = deque()
+        self.bytes_held = 0
         self.skipping = False
         self.copying = False
         self.settled: bytes | None = b"I"
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    def is_full(self, limits: Limits) -> bool:
+        """Whether the client has sent ahead as much as it may."""
+        return len(self) >= limits.pending_statements_max or self.bytes_held >= limits.prepared_bytes_max
 
     @property
     def head(self) -> Pending | None:
@@ -125,17 +132,23 @@ class Queue:
     def add(self, pending: Pending) -> None:
         """It was sent."""
         self._pending.append(pending)
+        self.bytes_held += pending.bytes_held
         self.settled = None
         self._pass_markers()
 
     def pop(self) -> None:
         """The head was answered."""
-        self._pending.popleft()
+        self._take_head()
         self._pass_markers()
 
     def ready(self, status: bytes) -> None:
         """The server ended a query or a batch."""
         self.settled = status if not self._pending else None
+
+    def _take_head(self) -> Pending:
+        head = self._pending.popleft()
+        self.bytes_held -= head.bytes_held
+        return head
 
     def _pass_markers(self) -> None:
         while self._pending and isinstance(self._pending[0], CopyEnd):
@@ -147,7 +160,7 @@ class Queue:
         Even simple queries.
         """
         while self._pending and not isinstance(self._pending[0], Sync):
-            self._pending.popleft().undo()
+            self._take_head().undo()
         self.skipping = not self._pending
 
     def refused(self) -> None:

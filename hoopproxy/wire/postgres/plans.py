@@ -6,7 +6,7 @@ Knows neither messages nor why a plan is as it is.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hoopproxy.events import Field, Plan, Shape
+from hoopproxy.events import Field, Operation, Plan, Shape
 from hoopproxy.wire.kernel import Cutter
 
 _PLANS_MAX = 256
@@ -15,9 +15,13 @@ _PLANS_MAX = 256
 
 @dataclass(slots=True, eq=False)
 class Result:
-    """The rows of one statement. `recorded_left`: so many more go into the recording."""
+    """The rows of one statement, cut as `operations` say (None: as they are, by columns that nobody knows).
+
+    `recorded_left`: so many more go into the recording.
+    """
 
     number: int
+    operations: tuple[Operation, ...] | None
     cutter: Cutter
     recorded_left: int
     rows: int = 0

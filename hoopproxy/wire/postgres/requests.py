@@ -4,10 +4,11 @@ Knows no order of messages and no state.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from hoopproxy.events import Field, Format, Parameter
+from hoopproxy.events import Field, Format, Omitted, Parameter
 from hoopproxy.model import Side
 from hoopproxy.wire.postgres.framing import FORMATS, Reader, message, string, value
 
@@ -56,6 +57,33 @@ class Parse:
 
 
 @dataclass(frozen=True, slots=True)
+class BindHead:
+    """A Bind up to its first value: format codes as sent (none, one for all, or one for each), and how many values."""
+
+    portal: str
+    statement: str
+    formats: tuple[Format, ...]
+    count: int
+
+    @classmethod
+    def read(cls, reader: Reader) -> "BindHead":
+        """From the front of a message's body. @raise ProtocolViolation."""
+        portal, statement = reader.string(), reader.string()
+        formats = tuple(reader.format() for _ in range(reader.count()))
+        count = reader.count()
+        if len(formats) not in (0, 1, count):
+            raise reader.broken("more or fewer format codes than values")
+        return cls(portal, statement, formats, count)
+
+    def parameters(self, values: Sequence[bytes | Omitted | None]) -> tuple[Parameter, ...]:
+        """The values, each with its format."""
+        each = self.formats
+        if len(each) != self.count:
+            each = (each[:1] or (Format.TEXT,)) * self.count
+        return tuple(Parameter(value, format) for value, format in zip(values, each, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Bind:
     """Make a portal of a statement. `result_formats` as sent: none (all text), one for all, or one for each column."""
 
@@ -68,21 +96,16 @@ class Bind:
     def read(cls, body: bytes) -> "Bind":
         """From a message's body. @raise ProtocolViolation."""
         reader = Reader(Side.CLIENT, body)
-        portal, statement = reader.string(), reader.string()
-        formats = [reader.format() for _ in range(reader.count())]
-        values = [reader.value() for _ in range(reader.count())]
-        if len(formats) not in (0, 1, len(values)):
-            raise reader.broken("more or fewer format codes than values")
-        each = formats if len(formats) == len(values) else (formats or [Format.TEXT]) * len(values)
+        head = BindHead.read(reader)
+        values = [reader.value() for _ in range(head.count)]
         result_formats = tuple(reader.format() for _ in range(reader.count()))
         reader.end()
-        parameters = tuple(Parameter(value, format) for value, format in zip(values, each, strict=True))
-        return cls(portal, statement, parameters, result_formats)
+        return cls(head.portal, head.statement, head.parameters(values), result_formats)
 
     def encode(self) -> bytes:
         """As on the wire, with a format code for each parameter."""
         formats = _codes(tuple(parameter.format for parameter in self.parameters))
-        values = b"".join(value(parameter.value) for parameter in self.parameters)
+        values = b"".join(value(_held(parameter)) for parameter in self.parameters)
         count = struct.pack("!H", len(self.parameters))
         return message(
             b"B",
@@ -95,6 +118,12 @@ class Bind:
         if len(each) != len(fields):
             each = (each[:1] or (Format.TEXT,)) * len(fields)
         return tuple(replace(column, format=format) for column, format in zip(fields, each, strict=True))
+
+
+def _held(parameter: Parameter) -> bytes | None:
+    if isinstance(parameter.value, Omitted):
+        raise AssertionError("a value that went by in pieces is not there any more")
+    return parameter.value
 
 
 def _codes(formats: tuple[Format, ...]) -> bytes:

@@ -8,6 +8,7 @@ from hoopproxy.events import Columns, Completed, Faulted, Field, Rows, Shape
 from hoopproxy.wire.postgres import messages, pending
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.pending import Execute, Queue
+from hoopproxy.wire.postgres.pieces import LongRow
 from hoopproxy.wire.postgres.plans import Plans, Result
 from hoopproxy.wire.postgres.statements import be_sure
 from hoopproxy.wire.postgres.terms import Terms
@@ -41,7 +42,7 @@ class Results:
         """A result begins; answers its shape when its plan isn't known yet. None for `fields`: nobody described it."""
         if self.muted:
             return None
-        cutter = self.plans.counting
+        operations, cutter = None, self.plans.counting
         if self._terms.guarded:
             if fields is None:
                 raise unexpected(b"D", self._queue)
@@ -52,7 +53,8 @@ class Results:
             if plan.refusal:
                 self.refuse(plan.refusal, draft)
                 return None
-        head.result = Result(head.number, cutter, self._terms.rows_recorded_max)
+            operations = plan.operations
+        head.result = Result(head.number, operations, cutter, self._terms.rows_recorded_max)
         if fields is not None:
             draft.records.append(Columns(head.number, Shape(fields)))
         return None
@@ -68,15 +70,15 @@ class Results:
         if portal.fields is None and not self._terms.guarded and portal.prepared.fields is not None:
             portal.fields = portal.bind.applied_to(portal.prepared.fields)
         if portal.fields == ():
-            head.result = Result(head.number, self.plans.nothing, self._terms.rows_recorded_max)
+            head.result = Result(head.number, (), self.plans.nothing, self._terms.rows_recorded_max)
             return None
         return self.open(head, portal.fields, draft)
 
     def rows(self, buffer: bytearray, draft: Draft) -> Shape | bool:
-        """A run of rows at the front of `buffer`, which is used up: a shape to ask for first, or whether a row was
-        whole.
+        """A run of rows at the front of `buffer`, which is used up: a shape to ask for first, or whether there was one
+        that was whole and not too long.
 
-        @raise ProtocolViolation, LimitReached, AddonFailure: nothing of the run was shown.
+        @raise ProtocolViolation, AddonFailure: nothing of the run was shown.
         """
         head = self._queue.head
         if not isinstance(head, pending.Query | pending.Execute):
@@ -98,6 +100,23 @@ class Results:
                 result.recorded_left = max(0, result.recorded_left - cut.rows)
         del buffer[: cut.bytes_used]
         return cut.rows > 0
+
+    def long_row(self, total: int) -> LongRow:
+        """A row of so many bytes at the front, too long for `rows`, which was asked before."""
+        result = self._open_result()
+        operations = None if self.muted or result is None else result.operations
+        return LongRow(total, operations, self._terms.limits.row_bytes_max)
+
+    def long_row_passed(self, row: LongRow, draft: Draft) -> None:
+        """All of it was shown. The recording counts it and does not keep it."""
+        result = self._open_result()
+        if result is not None and not self.muted:
+            draft.records.append(Rows(result.number, b"", 1, row.cells_masked))
+            result.rows += 1
+
+    def _open_result(self) -> Result | None:
+        head = self._queue.head
+        return head.result if isinstance(head, pending.Query | pending.Execute) else None
 
     def end(self, head: pending.Query | pending.Execute, tag: str, draft: Draft) -> None:
         """A result is complete; a query may bring another."""

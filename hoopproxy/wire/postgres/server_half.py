@@ -13,6 +13,7 @@ from hoopproxy.wire.postgres.complaints import harmless_notice, read_error, read
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.framing import HEADER_BYTES, Message, Reader, Splitter, message, string
 from hoopproxy.wire.postgres.pending import Queue
+from hoopproxy.wire.postgres.pieces import LongRow, Passing, Through
 from hoopproxy.wire.postgres.requests import SYNC
 from hoopproxy.wire.postgres.results import Results, unexpected
 from hoopproxy.wire.postgres.statements import Book, Portal, Prepared, be_sure
@@ -31,13 +32,14 @@ class ServerHalf:
         self._inbox = Splitter(Side.SERVER)
         self._results = Results(terms, queue)
         self._held: Message | None = None
-        self._passing = 0
+        self._passing: Passing | None = None
+        self._is_shown = False  # the front of what passes
         self._copying, self._copied = False, 0
 
     @property
     def is_amid(self) -> bool:
         """Whether the client has seen only a part of a message."""
-        return self._passing > 0 and not self._results.muted
+        return self._is_shown and not self._results.muted
 
     def append(self, data: bytes) -> None:
         """Take what arrived."""
@@ -53,14 +55,17 @@ class ServerHalf:
         """Go through what arrived, up to the first unknown shape. @raise ProtocolViolation, LimitReached."""
         bytes_max = self._terms.limits.statement_bytes_max
         while True:
-            if self._passing:
-                if not self._pass_copy_data(draft):
+            if self._passing is not None:
+                if not self._pass(self._passing, draft):
                     return None
-                continue
+                self._passing = None
             head = self._inbox.head() if self._held is None else None
             if head is not None and head[0] == b"D":
                 rows = self._results.rows(self._inbox.buffer, draft)
                 if rows is True:
+                    continue
+                if rows is False and head[1] > self._terms.limits.row_bytes_max:
+                    self._passing = self._results.long_row(head[1])
                     continue
                 return rows or None
             if head is not None and head[0] == b"d":
@@ -68,7 +73,7 @@ class ServerHalf:
                     raise unexpected(head[0], self._queue)
                 if len(self._inbox.buffer) < head[1] <= self._terms.limits.chunk_bytes_max:
                     return None  # short ones go whole, so that the gateway can have a last word between them
-                self._passing = head[1]
+                self._passing = Through(head[1])
                 self._copied += head[1] - HEADER_BYTES
                 continue
             held, self._held = self._held, None
@@ -82,6 +87,15 @@ class ServerHalf:
             if shape is not None:
                 self._held = whole  # its turn comes again once the plan is known
                 return shape
+
+    def _pass(self, passing: Passing, draft: Draft) -> bool:
+        """Pass on what is there of a message that nobody holds; whether that was all of it."""
+        piece = passing.feed(self._inbox.buffer)
+        self._results.show(piece, draft)
+        self._is_shown = not passing.is_over and (self._is_shown or bool(piece))
+        if passing.is_over and isinstance(passing, LongRow):
+            self._results.long_row_passed(passing, draft)
+        return passing.is_over
 
     # Messages, by their letter --------------------------------------------------------------------------------------
 
@@ -217,12 +231,6 @@ class ServerHalf:
             raise unexpected(message.kind, self._queue)
         if isinstance(head, pending.Execute):
             be_sure(head.change, head.portal.statement)
-
-    def _pass_copy_data(self, draft: Draft) -> bool:
-        piece = self._inbox.take(self._passing)
-        self._passing -= len(piece)
-        self._results.show(piece, draft)
-        return bool(piece)
 
     def _copy_done(self, message: Message, draft: Draft) -> None:
         if not self._copying:

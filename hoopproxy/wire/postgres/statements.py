@@ -26,6 +26,11 @@ class Prepared:
     sent: str
     fields: tuple[Field, ...] | None = None
 
+    @property
+    def bytes_held(self) -> int:
+        """What it takes of memory, roughly."""
+        return len(self.text) if self.text is self.sent else len(self.text) + len(self.sent)
+
 
 @dataclass(slots=True, eq=False)
 class Portal:
@@ -39,8 +44,13 @@ class Portal:
     statement: "Change[Prepared]"
     prepared: Prepared
     bind: requests.Bind
+    bytes_held: int = 0
     described: tuple[Field, ...] | None = None
     fields: tuple[Field, ...] | None = None
+
+    def complete(self, bind: requests.Bind) -> None:
+        """Its Bind was a long one, and all of it is known by now."""
+        self.bind = bind
 
 
 class State(Enum):
@@ -53,7 +63,7 @@ class State(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Change[T]:
+class Change[T: (Prepared, Portal)]:
     """A name stands for `value` from one message on; `before` is what it reverts to should the server say no."""
 
     names: "Names[T]" = field(repr=False)
@@ -84,13 +94,13 @@ class Change[T]:
         return self.state is State.UNDONE
 
 
-def _newest[T](change: Change[T] | None) -> Change[T] | None:
+def _newest[T: (Prepared, Portal)](change: Change[T] | None) -> Change[T] | None:
     while change is not None and change.state in (State.UNDONE, State.CLOSED):
         change = change.before
     return change
 
 
-class Names[T]:
+class Names[T: (Prepared, Portal)]:
     """One namespace of a connection."""
 
     def __init__(self) -> None:
@@ -98,6 +108,11 @@ class Names[T]:
 
     def __len__(self) -> int:
         return len(self._changes)
+
+    @property
+    def bytes_held(self) -> int:
+        """What all that the names stand for takes."""
+        return sum(change.value.bytes_held for change in self._changes.values())
 
     def change(self, name: str, value: T) -> Change[T]:
         """From now on `name` stands for `value`."""
