@@ -4,6 +4,7 @@ At most one chunk lies unread, then the transport is paused; a write returns whe
 stalls stalls only itself. Knows no protocol and no session.
 """
 
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -38,6 +39,18 @@ TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100
 LULL_S = 0.1
 """A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
 
+RECORD_BYTES = 4096
+"""TLS comes record by record, and PostgreSQL writes records of 8 KiB: behind one of this size others wait already, and
+to pass on all of them at once costs an eighth."""
+
+TLS_RECORD_BYTES_MAX = 16_384
+"""RFC 8446 §5.1."""
+
+STREAM_BYTES = 131_072
+"""So much without a word of ours in between, and it is a stream: short answers are never waited for."""
+
+STREAM_TICK_S = 0.002
+
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 """A peer that vanished is noticed within two minutes, and NATs that forget idle flows after five stay awake."""
 
@@ -71,7 +84,9 @@ class Connection(Protocol):
         self._unread: deque[bytes] = deque()
         self._reading: Deferred[bytes] | None = None
         self._room = _Room()
+        self._stream = _Stream(limits.chunk_bytes_max // 2, reactor)
         self._shaking: Deferred[None] | None = None
+        self._delivering: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
         self._parting: IDelayedCall | None = None
         self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
@@ -101,6 +116,7 @@ class Connection(Protocol):
     def send(self, data: bytes) -> None:
         """Write without waiting for room: last words, and handshakes."""
         if data and self._closing is None and not self._is_lost:
+            self._stream.end()
             self._tcp.write(data)
 
     async def start_tls(self, options: Any, buffered: bytes = b"") -> None:
@@ -121,6 +137,8 @@ class Connection(Protocol):
         self._is_tls = True
         self._room.open()  # Twisted forgets across startTLS that it had said it was full
         self._shaking = Deferred(lambda _: self.abort())
+        # So that a part of a record that waited for its rest still fits into a chunk.
+        self._tcp.bufferSize = max(self._limits.chunk_bytes_max - TLS_RECORD_BYTES_MAX, TLS_RECORD_BYTES_MAX)
         self._tcp.startTLS(options)
         if buffered:
             self._tcp.protocol.dataReceived(buffered + behind)
@@ -172,7 +190,20 @@ class Connection(Protocol):
                 self._parting.reset(LULL_S)
             return
         self._unread.append(data)
-        if self._reading is not None:
+        self._stream.came(len(data))
+        if self._delivering is None:
+            if self._is_tls and len(data) >= RECORD_BYTES and self._reading is not None:
+                self._delivering = self._reactor.callLater(0, self._deliver)
+            else:
+                self._give()
+
+    def _deliver(self) -> None:
+        self._delivering = None
+        self._give()
+
+    def _give(self) -> None:
+        """Give what is there to who waits for it, and have no more come until somebody does again."""
+        if self._reading is not None and self._unread:
             reading, self._reading = self._reading, None
             reading.callback(self._next_chunk())
         # Most readers are back by now, or have begun TLS: no need to turn the poller off and on again.
@@ -191,6 +222,7 @@ class Connection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._is_lost = self._is_ended = True
+        self._stream.end()
         _stop(self._closing)
         _stop(self._parting)
         self.lost.set(reason.value)  # first: who writes as long as it is not set must not go on for ever
@@ -216,6 +248,7 @@ class Connection(Protocol):
         self._tcp.setTcpNoDelay(True)
         self._tcp.setTcpKeepAlive(True)
         try:
+            self._stream.socket = handle
             for option, value in KEEPALIVE:
                 handle.setsockopt(socket.IPPROTO_TCP, option, value)
             self.tcp_rtt_us = _handshake_rtt_us(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
@@ -225,10 +258,15 @@ class Connection(Protocol):
             self.abort()
 
     def _next_chunk(self) -> bytes:
+        """All that one read of the socket brought: in TLS a part of a record may have waited for it."""
         data = self._unread.popleft()
-        if len(data) > self._limits.chunk_bytes_max:
-            self._unread.appendleft(data[self._limits.chunk_bytes_max :])
-            data = data[: self._limits.chunk_bytes_max]
+        if self._unread:
+            data = b"".join((data, *self._unread))
+            self._unread.clear()
+        bytes_max = self._limits.chunk_bytes_max
+        if len(data) > bytes_max:
+            self._unread.appendleft(data[bytes_max:])
+            data = data[:bytes_max]
         return data
 
     def _forget_reader(self, _: Deferred[bytes]) -> None:
@@ -238,7 +276,7 @@ class Connection(Protocol):
         self._is_ended = True
         if self._reading is not None:
             reading, self._reading = self._reading, None
-            reading.callback(b"")
+            reading.callback(self._next_chunk() if self._unread else b"")
 
     def _pause(self) -> None:
         if not self._is_paused and not self._is_ended:
@@ -263,6 +301,49 @@ class Connection(Protocol):
             "The TLS handshake failed; check that both sides speak TLS 1.2 or later and trust the certificate shown.",
             detail=f"TLS with {self.peer}: {detail}",
         )
+
+
+class _Stream:
+    """Reads a peer that sends without end in large pieces.
+
+    PostgreSQL sends 8 KiB at a time, and to be woken for each costs more than all that is done with it. While much
+    comes the socket wakes us for `bytes_wanted` at once (SO_RCVLOWAT, socket(7)); once nothing has come within
+    `STREAM_TICK_S`, for anything again.
+    """
+
+    def __init__(self, bytes_wanted: int, reactor: IReactorTime) -> None:
+        self.socket: socket.socket | None = None
+        self._bytes_wanted, self._reactor = bytes_wanted, reactor
+        self._bytes = 0
+        self._has_come = False
+        self._tick: IDelayedCall | None = None
+
+    def came(self, count: int) -> None:
+        self._bytes += count
+        self._has_come = True
+        if self._tick is None and self._bytes > STREAM_BYTES and self.socket is not None:
+            self._wake_at(self._bytes_wanted)
+            self._tick = self._reactor.callLater(STREAM_TICK_S, self._look)
+
+    def end(self) -> None:
+        """What comes from here on answers something else."""
+        self._bytes = 0
+        if self._tick is not None:
+            _stop(self._tick)
+            self._tick = None
+            self._wake_at(1)
+
+    def _look(self) -> None:
+        if self._has_come:
+            self._has_come = False
+            self._tick = self._reactor.callLater(STREAM_TICK_S, self._look)
+        else:
+            self.end()
+
+    def _wake_at(self, bytes_min: int) -> None:
+        assert self.socket is not None
+        with contextlib.suppress(OSError):  # the socket is gone
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, bytes_min)
 
 
 @implementer(IPushProducer)

@@ -5,10 +5,10 @@ Works over a reactor and over `task.Clock` alike. Knows no socket and nothing of
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from inspect import CORO_RUNNING, getcoroutinestate
-from types import CoroutineType
+from types import CoroutineType, coroutine
 from typing import Any
 
 import structlog
@@ -77,7 +77,15 @@ class TwistedScheduler:
         await done
 
     async def within(self, limit_s: float, work: Awaitable[Any]) -> Any:
-        running = _Work(work)
+        if isinstance(work, CoroutineType):
+            # Most work is done at once, and then costs neither a Deferred nor a timer.
+            try:
+                awaited = work.send(None)
+            except StopIteration as done:
+                return done.value
+            running = _Work(_resumed(work, awaited), work.__qualname__)
+        else:
+            running = _Work(work)
         try:
             in_time = await self._over(running, limit_s)
         except CancelledError:
@@ -144,8 +152,8 @@ class _Work:
 
     __slots__ = ("_told", "coroutine", "deferred", "is_over", "name", "outcome")
 
-    def __init__(self, work: Awaitable[Any]) -> None:
-        self.name = getattr(work, "__qualname__", type(work).__name__)
+    def __init__(self, work: Awaitable[Any], name: str = "") -> None:
+        self.name = name or getattr(work, "__qualname__", type(work).__name__)
         self.is_over = False
         self.outcome: Any = None
         self._told: list[Callable[[], None]] = []
@@ -167,6 +175,25 @@ class _Work:
         self.is_over, self.outcome = True, outcome
         for tell in self._told:
             tell()
+
+
+@coroutine
+def _resumed(work: CoroutineType[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
+    """The rest of a coroutine that was begun and waits for `awaited`."""
+    while True:
+        try:
+            answer = yield awaited
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as why:  # noqa: BLE001 # it is the coroutine's to deal with, and so is what comes of it
+            step = partial(work.throw, why)
+        else:
+            step = partial(work.send, answer)
+        try:
+            awaited = step()
+        except StopIteration as done:
+            return done.value
 
 
 async def _waiting(work: Awaitable[Any]) -> Any:

@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
-from hoopproxy.connection import LULL_S, Connection, _handshake_rtt_us, connect
+from hoopproxy.connection import LULL_S, STREAM_BYTES, Connection, _handshake_rtt_us, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Endpoint, Side
@@ -116,7 +116,32 @@ def test_chunks_are_cut_to_the_limit_and_what_was_unread_comes_first() -> None:
     assert result(memory.read()) == b"abcd"
     memory.connection.unread(b"cd")
     memory.connection.unread(b"")
-    assert [result(memory.read()) for _ in range(2)] == [b"cd", b"ef"]
+    assert result(memory.read()) == b"cdef"
+
+
+def test_records_of_one_read_are_given_as_one_and_a_short_one_at_once() -> None:
+    memory = Memory()
+    memory.connection._is_tls = True
+    waiting = memory.read()
+    memory.connection.dataReceived(b"short")
+    assert result(waiting) == b"short"
+    waiting = memory.read()
+    for letter in (b"a", b"b", b"c"):
+        memory.connection.dataReceived(letter * 8192)
+    assert result(waiting) is ...
+    memory.clock.advance(0)
+    assert result(waiting) == b"a" * 8192 + b"b" * 8192 + b"c" * 8192
+    assert memory.transport.producerState == "paused"
+
+
+def test_records_that_wait_are_given_even_if_the_peer_is_gone() -> None:
+    memory = Memory()
+    memory.connection._is_tls = True
+    waiting = memory.read()
+    memory.connection.dataReceived(b"a" * 8192)
+    memory.connection.connectionLost(Failure(ConnectionLost()))
+    assert result(waiting) == b"a" * 8192 and result(memory.read()) == b""
+    memory.clock.advance(0)
 
 
 def test_only_one_may_read() -> None:
@@ -348,6 +373,38 @@ def test_a_slow_reader_stops_the_writer_and_nothing_is_lost(peers: Peers, spin: 
                 received += len(data)
             await writing
             assert received == written
+
+    spin(scene())
+
+
+def test_a_stream_is_read_in_large_pieces_and_its_end_is_not_waited_for(peers: Peers, spin: Spin) -> None:
+    async def scene() -> None:
+        connection, peer = await peers.to_socket()
+
+        def wakes_at() -> int:
+            return connection._tcp.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+
+        async def sends(count: int) -> None:
+            sent = 0
+            while sent < count:
+                try:
+                    sent += peer.send(bytes(min(count - sent, 1 << 16)))
+                except BlockingIOError:
+                    await peers.scheduler.sleep(0)
+
+        assert wakes_at() == 1
+        sending = Deferred.fromCoroutine(sends(3 * STREAM_BYTES + 7))
+        came, seen = 0, set[int]()
+        while came < 3 * STREAM_BYTES + 7:
+            came += len(await connection.read())
+            seen.add(wakes_at())
+        await sending
+        assert seen == {1, LIMITS.chunk_bytes_max // 2}
+        connection.send(b"next")
+        assert wakes_at() == 1, "what is short is not waited for"
+        await sends(7)
+        assert await connection.read() == bytes(7)
+        peer.close()
 
     spin(scene())
 

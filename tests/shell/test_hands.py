@@ -82,8 +82,7 @@ def test_the_end_of_a_pool_waits_for_no_thread_that_hangs(spin: Spin, monkeypatc
 
     async def scene() -> None:
         pool = hands._Pool("hangs")
-        pool.start()
-        pool.callInThread(gate.wait, 10)
+        pool.call(lambda: gate.wait(10))
         pool.end()
 
     try:
