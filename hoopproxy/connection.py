@@ -4,7 +4,6 @@ At most one chunk lies unread, then the transport is paused; a write returns whe
 stalls stalls only itself. Knows no protocol and no session.
 """
 
-import contextlib
 import socket
 import struct
 from collections import deque
@@ -19,7 +18,6 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
     IHandshakeListener,
-    IPushProducer,
     IReactorTime,
     ITCPTransport,
 )
@@ -28,6 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
+from hoopproxy.flow import Room, Stream
 from hoopproxy.interfaces import IConnection, IScheduler, ISignal
 from hoopproxy.model import Endpoint, IPAddress, Side
 from hoopproxy.settings import Limits
@@ -45,11 +44,6 @@ to pass on all of them at once costs an eighth."""
 
 TLS_RECORD_BYTES_MAX = 16_384
 """RFC 8446 §5.1."""
-
-STREAM_BYTES = 131_072
-"""So much without a word of ours in between, and it is a stream: short answers are never waited for."""
-
-STREAM_TICK_S = 0.002
 
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 """A peer that vanished is noticed within two minutes, and NATs that forget idle flows after five stay awake."""
@@ -83,8 +77,8 @@ class Connection(Protocol):
         self._limits, self._reactor, self._made = limits, reactor, made
         self._unread: deque[bytes] = deque()
         self._reading: Deferred[bytes] | None = None
-        self._room = _Room()
-        self._stream = _Stream(limits.chunk_bytes_max // 2, reactor)
+        self._room = Room()
+        self._stream = Stream(limits.chunk_bytes_max // 2, reactor)
         self._shaking: Deferred[None] | None = None
         self._delivering: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
@@ -301,78 +295,6 @@ class Connection(Protocol):
             "The TLS handshake failed; check that both sides speak TLS 1.2 or later and trust the certificate shown.",
             detail=f"TLS with {self.peer}: {detail}",
         )
-
-
-class _Stream:
-    """Reads a peer that sends without end in large pieces.
-
-    PostgreSQL sends 8 KiB at a time, and to be woken for each costs more than all that is done with it. While much
-    comes the socket wakes us for `bytes_wanted` at once (SO_RCVLOWAT, socket(7)); once nothing has come within
-    `STREAM_TICK_S`, for anything again.
-    """
-
-    def __init__(self, bytes_wanted: int, reactor: IReactorTime) -> None:
-        self.socket: socket.socket | None = None
-        self._bytes_wanted, self._reactor = bytes_wanted, reactor
-        self._bytes = 0
-        self._has_come = False
-        self._tick: IDelayedCall | None = None
-
-    def came(self, count: int) -> None:
-        self._bytes += count
-        self._has_come = True
-        if self._tick is None and self._bytes > STREAM_BYTES and self.socket is not None:
-            self._wake_at(self._bytes_wanted)
-            self._tick = self._reactor.callLater(STREAM_TICK_S, self._look)
-
-    def end(self) -> None:
-        """What comes from here on answers something else."""
-        self._bytes = 0
-        if self._tick is not None:
-            _stop(self._tick)
-            self._tick = None
-            self._wake_at(1)
-
-    def _look(self) -> None:
-        if self._has_come:
-            self._has_come = False
-            self._tick = self._reactor.callLater(STREAM_TICK_S, self._look)
-        else:
-            self.end()
-
-    def _wake_at(self, bytes_min: int) -> None:
-        assert self.socket is not None
-        with contextlib.suppress(OSError):  # the socket is gone
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, bytes_min)
-
-
-@implementer(IPushProducer)
-class _Room:
-    """Whether the transport takes more: what Twisted tells a producer, as something to await."""
-
-    def __init__(self) -> None:
-        self._is_full = False
-        self._waiting: deque[Deferred[None]] = deque()
-
-    async def wait(self) -> None:
-        if self._is_full:
-            room: Deferred[None] = Deferred(self._waiting.remove)
-            self._waiting.append(room)
-            await room
-
-    def open(self) -> None:
-        self._is_full = False
-        while self._waiting and not self._is_full:  # one that is woken may fill it again
-            self._waiting.popleft().callback(None)
-
-    def pauseProducing(self) -> None:
-        self._is_full = True
-
-    def resumeProducing(self) -> None:
-        self.open()
-
-    def stopProducing(self) -> None:
-        """`connectionLost` follows, and only then is it known to all: who writes in a loop would spin until it."""
 
 
 async def connect(reactor: Any, endpoint: Endpoint, limits: Limits, scheduler: IScheduler) -> Connection:

@@ -30,8 +30,9 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
-from hoopproxy.connection import LULL_S, STREAM_BYTES, Connection, _handshake_rtt_us, connect
+from hoopproxy.connection import LULL_S, Connection, _handshake_rtt_us, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
+from hoopproxy.flow import STREAM_BYTES
 from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Endpoint, Side
 from hoopproxy.scheduler import TwistedScheduler
