@@ -200,8 +200,8 @@ class Connection(Protocol):
         if self._reading is not None and self._unread:
             reading, self._reading = self._reading, None
             reading.callback(self._next_chunk())
-        # Most readers are back by now, or have begun TLS: no need to turn the poller off and on again.
-        if self._reading is None and self._closing is None and self._shaking is None:
+        # Not while nothing waits: most readers are back before more comes, and the poller need not be turned off and on.
+        if self._unread and self._closing is None and self._shaking is None:
             self._pause()
 
     def readConnectionLost(self) -> None:
