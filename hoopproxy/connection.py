@@ -200,7 +200,7 @@ class Connection(Protocol):
         if self._reading is not None and self._unread:
             reading, self._reading = self._reading, None
             reading.callback(self._next_chunk())
-        # Not while nothing waits: most readers are back before more comes, and the poller need not be turned off and on.
+        # Not while nothing waits: most readers are back before more comes, and the poller stays as it is.
         if self._unread and self._closing is None and self._shaking is None:
             self._pause()
 

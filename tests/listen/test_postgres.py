@@ -98,12 +98,30 @@ def test_clients_are_let_in(spin: Spin, desk: Opens, how: dict[str, str]) -> Non
         assert given.items() <= dict(it.credentials[0].parameters).items()
 
 
-def test_a_client_that_insists_on_protocol_3_2_ends_by_itself(spin: Spin, desk: Opens) -> None:
-    async def visit() -> str:
-        async with desk() as it:
-            return await it.refusal(min_protocol_version="3.2", max_protocol_version="3.2")
+@pytest.mark.parametrize(
+    ("how", "version", "key_bytes"),
+    [
+        ({}, 30000, 4),
+        ({"max_protocol_version": "3.0"}, 30000, 4),
+        ({"min_protocol_version": "3.2", "max_protocol_version": "3.2"}, 30002, 32),
+        ({"max_protocol_version": "latest"}, 30002, 32),
+    ],
+    ids=str,
+)
+def test_libpq_speaks_the_version_that_it_wants_and_cancels_in_it(
+    spin: Spin, desk: Opens, sessions: "Sessions", how: dict[str, str], version: int, key_bytes: int
+) -> None:
+    async def visit() -> tuple[int, bytes, list[int]]:
+        async with desk(sessions.serve) as it:
+            client = await it.connect(**how)
+            spoken = client.pgconn.full_protocol_version
+            await in_thread("client", client.cancel_safe)
+            ((key, _),) = it.cancels._live.values()
+            client.close()
+            return spoken, key, sessions.interrupts
 
-    assert "protocol version" in spin(visit())
+    spoken, key, interrupts = spin(visit())
+    assert (spoken, len(key), interrupts) == (version, key_bytes, [1])
 
 
 def test_without_tls_nobody_is_let_in(spin: Spin, desk: Opens) -> None:

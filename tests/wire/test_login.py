@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from hoopproxy.errors import LimitReached, ProtocolViolation, SessionError, UpstreamRefused
 from hoopproxy.model import Secret, TargetSecret
 from hoopproxy.wire.postgres.framing import message
-from hoopproxy.wire.postgres.login import Login
+from hoopproxy.wire.postgres.login import Login, VersionRefused
 from hoopproxy.wire.postgres.messages import (
     backend_key_data,
     command_complete,
     error,
+    negotiate_protocol_version,
     notice,
     parameter_status,
     ready_for_query,
 )
+from hoopproxy.wire.postgres.startup import PROTOCOL_3_0, PROTOCOL_3_2
 
 PASSWORD, NONCE = "correct horse", "ourNonce"
 SALT, ITERATIONS = b"salt", 4096
@@ -51,12 +53,13 @@ OK = authentication(0)
 STATUS = parameter_status("standard_conforming_strings", "on") + parameter_status("client_encoding", "UTF8")
 KEY = backend_key_data(4242, b"key4")
 READY = ready_for_query(b"I")
+DOWN = negotiate_protocol_version(3 << 16, ())
 HONEST = (OFFER, challenge(), proof(), OK, STATUS, KEY, READY)
 """What an honest server sends, one entry a state."""
 
 
-def login(parameters: Mapping[str, str] | None = None, end_point: bytes = b"") -> Login:
-    return Login(TargetSecret("reader", Secret(PASSWORD)), "books", parameters or {}, NONCE, end_point)
+def login(parameters: Mapping[str, str] | None = None, end_point: bytes = b"", version: int = PROTOCOL_3_2) -> Login:
+    return Login(TargetSecret("reader", Secret(PASSWORD)), "books", parameters or {}, NONCE, end_point, version)
 
 
 def feed(pieces: Iterable[bytes], made: Callable[[], Login] = login) -> tuple[Login, bytes]:
@@ -100,7 +103,7 @@ def test_any_cut_gives_the_same_session_and_the_same_bytes(cuts: list[int]) -> N
 def test_the_startup_message_names_the_account_and_what_the_client_chose() -> None:
     sent = login({"application_name": "psql", "standard_conforming_strings": "true"}).start()
     length, version = struct.unpack_from("!iI", sent)
-    assert (length, version) == (len(sent), 3 << 16)
+    assert (length, version) == (len(sent), 3 << 16 | 2)
     texts = sent[8:-2].split(b"\0")
     assert dict(zip(texts[::2], texts[1::2], strict=True)) == {
         b"user": b"reader",
@@ -108,6 +111,62 @@ def test_the_startup_message_names_the_account_and_what_the_client_chose() -> No
         b"application_name": b"psql",
         b"standard_conforming_strings": b"on",
     }
+
+
+def test_an_older_server_is_spoken_to_in_3_0() -> None:
+    machine, sent = feed([DOWN, *HONEST])
+    assert machine.done is not None and machine.done.key == b"key4"
+    assert sent == feed(HONEST)[1]
+
+
+@pytest.mark.parametrize(
+    ("newest", "options"),
+    [
+        (3 << 16 | 1, ()),
+        (3 << 16 | 2, ()),
+        (3 << 16 | 3, ()),
+        (2 << 16, ()),
+        (4 << 16, ()),
+        (0, ()),
+        (2**32 - 1, ()),
+        (3 << 16, ("_pq_.x",)),
+        (3 << 16 | 2, ("_pq_.x",)),
+    ],
+)
+def test_a_server_that_negotiates_what_nobody_asked_for_is_refused(newest: int, options: tuple[str, ...]) -> None:
+    why = refusal(negotiate_protocol_version(newest, options))
+    assert isinstance(why, ProtocolViolation) and "another protocol" in why.sentence
+    assert f"{newest >> 16}.{newest & 0xFFFF}" in why.detail and all(name in why.detail for name in options)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\0\3\0\0", struct.pack("!II", 3 << 16, 1), struct.pack("!II", 3 << 16, 2**32 - 1) + b"a\0", DOWN]
+)
+def test_a_malformed_negotiation_is_refused(body: bytes) -> None:
+    assert isinstance(refusal(message(b"v", body)), ProtocolViolation)
+
+
+def test_a_server_negotiates_once_and_before_all_else() -> None:
+    refusal(DOWN, DOWN)
+    refusal(notice("Welcome."), DOWN)
+
+
+@pytest.mark.parametrize("code", ["08P01", "0A000"])
+def test_a_server_that_knows_no_other_version_than_3_0_can_be_asked_again(code: str) -> None:
+    """Older poolers."""
+    refused = error("unsupported frontend protocol", code, "FATAL")
+    assert isinstance(refusal(refused), VersionRefused)
+    assert not isinstance(refusal(OFFER, refused), VersionRefused)
+    machine, sent = feed(HONEST, lambda: login(version=PROTOCOL_3_0))
+    assert machine.done is not None and sent[4:8] == struct.pack("!I", 3 << 16)
+
+
+def test_so_can_one_that_just_leaves() -> None:
+    machine = login()
+    machine.start()
+    with pytest.raises(VersionRefused, match="closed the connection"):
+        machine.feed(b"")
+    assert not isinstance(refusal(error("no such database", "3D000", "FATAL")), VersionRefused)
 
 
 def test_nobodys_settings_change_whose_session_it_is() -> None:
@@ -124,6 +183,15 @@ def test_notices_before_the_session_are_for_nobody() -> None:
 def test_the_key_has_any_length_that_a_server_gives(key: bytes) -> None:
     machine, _ = feed([*HONEST[:5], backend_key_data(1, key), READY])
     assert machine.done is not None and machine.done.key == key
+
+
+@pytest.mark.parametrize(("key", "is_one"), [(b"key4", True), (b"k" * 5, False), (b"k" * 32, False)])
+def test_in_3_0_it_has_four_bytes(key: bytes, is_one: bool) -> None:
+    pieces = [DOWN, *HONEST[:5], backend_key_data(1, key), READY]
+    if is_one:
+        assert feed(pieces)[0].done is not None
+    else:
+        assert "cancel key" in refusal(*pieces).sentence
 
 
 def test_a_server_may_give_no_key() -> None:
@@ -197,7 +265,7 @@ OUT_OF_PLACE = {
     "a proof": proof(),
     "a challenge": challenge(),
     "an offer": OFFER,
-    "negotiation": message(b"v", struct.pack("!II", 3 << 16, 0)),
+    "negotiation": DOWN,
     "a copy": message(b"W", b"\0\0\0"),
     "a row": message(b"D", b"\0\0"),
     "a command's end": command_complete("SELECT 1"),
@@ -216,6 +284,7 @@ OUT_OF_PLACE = {
 }
 IN_PLACE = {
     (0, "an offer"),
+    (0, "negotiation"),
     (1, "a challenge"),
     (2, "a proof"),
     (3, "ok"),

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import cycle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoopproxy.errors import LimitReached, ProtocolViolation
@@ -63,6 +63,7 @@ cells = st.lists(st.one_of(st.none(), st.binary(max_size=60), st.just(LONG)), mi
 operations = st.sampled_from([Keep(), Keep(), Null(), Constant(b"****"), Constant(b""), KeepEnds(0, 4)])
 
 
+@settings(deadline=None)
 @given(cells, st.lists(operations, min_size=6, max_size=6), st.lists(st.integers(1, 900), min_size=1, max_size=5))
 def test_a_row_in_pieces_is_the_row_that_the_kernel_cuts(
     row: list[bytes | None], each: list[Operation], sizes: list[int]

@@ -1,8 +1,10 @@
 """A client's first packet: whatever the bytes and however they are cut, a value or one clear sentence."""
 
+import re
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from hoopproxy.model import Credentials
 from hoopproxy.wire.postgres.startup import (
     PASSED_ON,
     PROTOCOL_3_0,
+    PROTOCOL_3_2,
     SSL_REQUEST,
     CancelRequest,
     DirectTls,
@@ -35,8 +38,12 @@ def packet(code: int, body: bytes = b"") -> bytes:
 
 
 def startup(parameters: Mapping[str, str], version: int = PROTOCOL_3_0) -> bytes:
-    pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in parameters.items())
-    return packet(version, pairs + b"\0")
+    return paired(*parameters.items(), version=version)
+
+
+def paired(*pairs: tuple[str, str], version: int = PROTOCOL_3_0) -> bytes:
+    """A startup packet in which a name may stand more than once."""
+    return packet(version, b"".join(f"{name}\0{value}\0".encode() for name, value in pairs) + b"\0")
 
 
 def read(data: bytes) -> tuple[First, int] | None:
@@ -148,7 +155,7 @@ def test_what_is_no_first_packet_ends_with_a_sentence_for_the_client(kind: str) 
 
 
 def test_another_protocol_version_is_named() -> None:
-    with pytest.raises(ProtocolViolation, match=r"protocol 2\.0, and the gateway speaks 3\.0"):
+    with pytest.raises(ProtocolViolation, match=r"protocol 2\.0, and the gateway speaks 3\.0 to 3\.2"):
         read(packet(2 << 16))
 
 
@@ -159,19 +166,42 @@ def test_a_tls_handshake_is_known_by_its_first_byte() -> None:
 # Negotiation --------------------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_speaks_3_0_has_nothing_to_negotiate() -> None:
-    assert read_startup(ADA).negotiation == b""
+GREASE = "_pq_.test_protocol_negotiation"
+"""What libpq 19 asks for, with version 3.9999, to find out who does not negotiate."""
+
+NEGOTIATED: list[tuple[int, tuple[str, ...], int | None]] = [
+    (0, (), None),
+    (1, (), None),
+    (2, (), None),
+    (3, (), 2),
+    (9999, (), 2),
+    (0, ("_pq_.x",), 0),
+    (1, ("_pq_.x",), 1),
+    (2, ("_pq_.x", "_pq_.y"), 2),
+    (2, ("_pq_.x", "_pq_.x"), 2),
+    (9999, (GREASE,), 2),
+]
+"""The minor version and options that a client asks for, and the minor version that PostgreSQL 18 answers, if it does
+(tests/live/test_protocol.py asks it)."""
 
 
-@pytest.mark.parametrize(
-    ("minor", "names"), [(2, ()), (0, ("_pq_.x",)), (2, ("_pq_.x", "_pq_.y")), (9999, ("_pq_.test_negotiation",))]
-)
-def test_a_newer_minor_version_and_protocol_options_are_negotiated_away(minor: int, names: tuple[str, ...]) -> None:
-    asked = read_startup(startup({"user": "ada"} | dict.fromkeys(names, "1"), PROTOCOL_3_0 + minor))
+@pytest.mark.parametrize(("minor", "names", "newest"), NEGOTIATED)
+def test_what_we_do_not_speak_is_negotiated_away(minor: int, names: tuple[str, ...], newest: int | None) -> None:
+    pairs = [("user", "ada"), *((name, "1") for name in names)]
+    asked = read_startup(paired(*pairs, version=PROTOCOL_3_0 + minor))
     assert asked.parameters == {"user": "ada"}
-    listed = b"".join(name.encode() + b"\0" for name in names)
-    body = struct.pack("!II", PROTOCOL_3_0, len(names)) + listed
-    assert asked.negotiation == b"v" + struct.pack("!i", 4 + len(body)) + body
+    if newest is None:
+        assert asked.negotiation == b""
+    else:
+        listed = b"".join(name.encode() + b"\0" for name in names)
+        body = struct.pack("!HHI", 3, newest, len(names)) + listed
+        assert asked.negotiation == b"v" + struct.pack("!i", 4 + len(body)) + body
+
+
+@pytest.mark.parametrize(("minor", "key_bytes"), [(0, 4), (1, 4), (2, 32), (3, 32), (9999, 32)])
+def test_the_cancel_key_is_as_long_as_the_version_has_room_for(minor: int, key_bytes: int) -> None:
+    assert read_startup(startup({"user": "ada"}, PROTOCOL_3_0 + minor)).key_bytes == key_bytes
+    assert PROTOCOL_3_2 == PROTOCOL_3_0 + 2
 
 
 # What is wanted -----------------------------------------------------------------------------------------------------
@@ -197,7 +227,28 @@ def test_a_missing_database_is_the_users_name_as_in_postgresql() -> None:
     assert credentials(read_startup(startup({"user": "ada"}))).target_name == "ada"
 
 
-@pytest.mark.parametrize("parameters", [{}, {"user": ""}, {"database": "ledger"}])
+@pytest.mark.parametrize(
+    ("user", "given", "account", "target", "database"),
+    [
+        ("reader+t", "db", "reader", "t", "db"),
+        ("reader+t", "", "reader", "t", ""),
+        ("reader+t", "reader+t", "reader", "t", ""),
+        ("reader+t", "t", "reader", "t", "t"),
+        ("reader+t", "t/db", "reader", "t", "t/db"),
+        ("reader+t", "reader", "reader", "t", "reader"),
+        ("a+b+t", "db", "a+b", "t", "db"),
+        ("reader+", "db", "reader", "", "db"),
+        ("reader+t/db", "x", "reader", "t/db", "x"),
+    ],
+)
+def test_a_user_may_name_the_target_and_leave_the_database_to_tools(
+    user: str, given: str, account: str, target: str, database: str
+) -> None:
+    found = wanted(user=user, database=given)
+    assert (found.account, found.target_name, found.database) == (account, target, database)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"user": ""}, {"database": "ledger"}, {"user": "+ledger"}])
 def test_a_client_without_a_user_is_told(parameters: dict[str, str]) -> None:
     with pytest.raises(Refused, match="names no user"):
         credentials(read_startup(startup(parameters)))
@@ -206,6 +257,12 @@ def test_a_client_without_a_user_is_told(parameters: dict[str, str]) -> None:
 @pytest.mark.parametrize("name", sorted(PASSED_ON - {"client_encoding", "standard_conforming_strings"}))
 def test_a_setting_of_the_session_alone_passes(name: str) -> None:
     assert wanted(**{name.title(): "1"}).parameters == {name: "1"}
+
+
+def test_the_documentation_lists_them() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "postgres.md").read_text()
+    (listed,) = re.findall(r"in `options`:\n`([^`]+)`", page)
+    assert {name.lower() for name in listed.split()} == PASSED_ON
 
 
 SPELLINGS = ("-c {0}={1}", "-c{0}={1}", "--{0}={1}", "  -c   {0}={1}\t")
@@ -259,7 +316,17 @@ def test_a_parameter_off_the_list_is_refused_by_name(name: str) -> None:
         r"-c r\ole=postgres",
         r"-c search_path=x -c\ role=postgres",
         "-c search_path=x\v-c role=postgres",
+        "-c search_path=x\f-crole=postgres",
+        "-c\vrole=postgres",
         "-c search_path=x\n-c\nrole=postgres",
+        "-ec role=postgres",
+        "-W 0 -c role=postgres",
+        "-c search_path=x -- -c role=postgres",
+        "-- role=postgres",
+        "-c search_path=a\\",
+        "-c replication=1",
+        "--replication=database",
+        "- c jit=on",
         "-S 5000",
         "-e",
         "-f s",
@@ -283,15 +350,45 @@ def test_options_are_settings_of_the_list_or_refused(options: str) -> None:
         assert wanted(options=options).parameters.keys() <= PASSED_ON
 
 
-@pytest.mark.parametrize("value", ["true", "on", "1", "yes", "database", "DATABASE", "t", "tr", "x"])
+@pytest.mark.parametrize(
+    "value", ["true", "on", "1", "yes", "database", "DATABASE", "t", "tr", "x", "o", "", " 0", "00"]
+)
 def test_replication_is_refused(value: str) -> None:
     with pytest.raises(Refused, match="Replication"):
         wanted(replication=value)
+    with pytest.raises(Refused, match="Replication"):
+        credentials(read_startup(paired(("user", "ada"), ("replication", "off"), ("replication", value))))
 
 
-@pytest.mark.parametrize("value", ["false", "off", "0", "no", "FALSE", ""])
+@pytest.mark.parametrize("value", ["false", "off", "of", "0", "no", "FALSE", "f", "fa", "n"])
 def test_replication_switched_off_is_nothing(value: str) -> None:
     assert wanted(replication=value).parameters == {}
+
+
+@pytest.mark.parametrize("name", ["User", "DATABASE", "Replication", "Options", "replication "])
+def test_a_name_in_another_case_is_the_name_of_a_setting_that_there_is_not(name: str) -> None:
+    """As in PostgreSQL, which then looks for a setting; what stands there counts for nothing else."""
+    with pytest.raises(Refused, match="can't be chosen"):
+        wanted(**{name: "-c role=postgres"})
+
+
+def test_of_a_parameter_that_is_given_twice_the_last_counts_as_in_postgresql() -> None:
+    found = credentials(
+        read_startup(
+            paired(
+                ("user", "postgres"),
+                ("user", "reader"),
+                ("database", "elsewhere"),
+                ("database", "ledger"),
+                ("jit", "a"),
+                ("JIT", "b"),
+                ("jit", "c"),
+                ("options", "-c role=postgres"),
+                ("options", "-c geqo=off -c GEQO=on"),
+            )
+        )
+    )
+    assert (found.account, found.target_name, found.parameters) == ("reader", "ledger", {"jit": "c", "geqo": "on"})
 
 
 @pytest.mark.parametrize("encoding", ["UTF8", "utf-8", "'utf-8'", "UNICODE", "SQL_ASCII", "LATIN1", "WIN1252"])

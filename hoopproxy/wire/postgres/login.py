@@ -11,8 +11,13 @@ from hoopproxy.errors import ProtocolViolation, UpstreamRefused
 from hoopproxy.model import Side, TargetSecret
 from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.framing import Message, Reader, Splitter, message, string
-from hoopproxy.wire.postgres.messages import read_backend_key_data, read_fields, read_parameter_status
-from hoopproxy.wire.postgres.startup import KEY_BYTES_MAX, PROTOCOL_3_0, is_readable
+from hoopproxy.wire.postgres.messages import (
+    read_backend_key_data,
+    read_fields,
+    read_negotiate_protocol_version,
+    read_parameter_status,
+)
+from hoopproxy.wire.postgres.startup import KEY_BYTES_MAX, KEY_BYTES_MIN, PROTOCOL_3_0, PROTOCOL_3_2, is_readable
 
 MESSAGE_BYTES_MAX = 65_536
 MESSAGES_MAX = 200
@@ -20,6 +25,9 @@ MESSAGES_MAX = 200
 
 PINNED = {"standard_conforming_strings": "on"}
 """What a role's or database's own default may not change: with it off, a statement reads differently here and there."""
+
+_NOT_THIS_VERSION = ("08P01", "0A000")
+"""How servers refuse a version that they don't know (protocol_violation, feature_not_supported)."""
 
 _AUTHENTICATION_OK, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 10, 11, 12
 
@@ -33,10 +41,15 @@ class LoggedIn:
     key: bytes = field(repr=False)
 
 
+class VersionRefused(UpstreamRefused):
+    """Nothing but the version was said yet, and that was too much: some poolers know 3.0 and don't negotiate."""
+
+
 class Login:
     """`start`, then `feed` until `done` is set, then `rest`.
 
-    Whatever is wrong raises UpstreamRefused, ProtocolViolation or LimitReached.
+    Asks for `version`, and takes 3.0 from a server that negotiates it down. Whatever is wrong raises UpstreamRefused
+    (VersionRefused: worth another try with 3.0), ProtocolViolation or LimitReached.
     """
 
     def __init__(
@@ -46,12 +59,14 @@ class Login:
         parameters: Mapping[str, str],
         nonce: str,
         end_point: bytes = b"",
+        version: int = PROTOCOL_3_2,
     ) -> None:
         self.done: LoggedIn | None = None
         self._secret, self._database, self._given = secret, database, parameters
         self._nonce, self._end_point = nonce, end_point
         self._splitter = Splitter(Side.SERVER)
         self._count = 0
+        self._version = version
         self._scram: scram.Scram | None = None
         self._is_proved = self._is_in = False
         self._reported: dict[str, str] = {}
@@ -61,12 +76,13 @@ class Login:
         """The StartupMessage."""
         pairs = {**self._given, **PINNED, "user": self._secret.username, "database": self._database}
         body = b"".join(string(name) + string(value) for name, value in pairs.items()) + b"\0"
-        return struct.pack("!iI", len(body) + 8, PROTOCOL_3_0) + body
+        return struct.pack("!iI", len(body) + 8, self._version) + body
 
     def feed(self, data: bytes) -> bytes:
         """What to send for what the server sent; b"" in `data` is its end of stream."""
         if not data:
-            raise UpstreamRefused(
+            kind = UpstreamRefused if self._count else VersionRefused
+            raise kind(
                 "The target closed the connection while the gateway was logging in; tell the operator of the gateway.",
                 detail="end of stream during login",
             )
@@ -92,14 +108,17 @@ class Login:
             case b"R":
                 return self._authenticate(received.body)
             case b"E":
-                raise _refused(read_fields(received.body))
+                raise _refused(read_fields(received.body), is_first=self._count == 1)
             case b"S" if self._is_in:
                 name, value = read_parameter_status(received.body)
                 self._reported[name] = value
             case b"K" if self._is_in:
                 self._process_id, self._key = read_backend_key_data(received.body)
-                if not 4 <= len(self._key) <= KEY_BYTES_MAX:
+                bytes_max = KEY_BYTES_MIN if self._version == PROTOCOL_3_0 else KEY_BYTES_MAX
+                if not KEY_BYTES_MIN <= len(self._key) <= bytes_max:
                     raise ProtocolViolation("server", "The target sent a cancel key that no server gives.")
+            case b"v" if self._count == 1:
+                self._negotiate(*read_negotiate_protocol_version(received.body))
             case b"Z" if self._is_in and received.body == b"I":
                 self._require_readable()
                 self.done = LoggedIn(dict(self._reported), self._process_id, self._key)
@@ -112,6 +131,16 @@ class Login:
                     detail=f"message {received.kind!r} during login",
                 )
         return b""
+
+    def _negotiate(self, newest: int, options: tuple[str, ...]) -> None:
+        """We asked for 3.2 and for no options, and 3.1 was never used: an older server can only want 3.0."""
+        if newest != PROTOCOL_3_0 or options:
+            raise ProtocolViolation(
+                "server",
+                "The target wants another protocol than the gateway offered; tell the operator of the gateway.",
+                detail=f"it negotiates {newest >> 16}.{newest & 0xFFFF} and the options {', '.join(options)[:200]!r}",
+            )
+        self._version = PROTOCOL_3_0
 
     def _authenticate(self, body: bytes) -> bytes:
         reader = Reader(Side.SERVER, body)
@@ -163,11 +192,12 @@ class Login:
         )
 
 
-def _refused(fields: Mapping[str, str]) -> UpstreamRefused:
+def _refused(fields: Mapping[str, str], is_first: bool) -> UpstreamRefused:
     """The server's own words: they tell of the database or the account, which its user may know."""
     text, code = (_utf8(fields.get(letter, "")) for letter in "MC")
     text, code = text[:500] or "no reason given", code[:5]
-    return UpstreamRefused(
+    kind = VersionRefused if is_first and code in _NOT_THIS_VERSION else UpstreamRefused
+    return kind(
         f"The target refused the gateway's login: {text} (SQLSTATE {code}); tell the operator of the gateway.",
         detail=f"SQLSTATE {code}: {text}",
     )

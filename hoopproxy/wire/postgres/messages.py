@@ -66,6 +66,21 @@ def read_parameter_status(body: bytes) -> tuple[str, str]:
     return setting
 
 
+def negotiate_protocol_version(newest: int, options: Sequence[str]) -> bytes:
+    """The newest version (major << 16 | minor) that a server speaks with this client, and which protocol options
+    (`_pq_.…`) it doesn't know."""
+    return message(b"v", struct.pack("!II", newest, len(options)) + b"".join(map(string, options)))
+
+
+def read_negotiate_protocol_version(body: bytes) -> tuple[int, tuple[str, ...]]:
+    """Version and options."""
+    reader = Reader(Side.SERVER, body)
+    newest, count = reader.numbers("II")
+    options = tuple(reader.string() for _ in range(count))
+    reader.end()
+    return newest, options
+
+
 def backend_key_data(process_id: int, key: bytes) -> bytes:
     """What a client shows to cancel. The key has 4 bytes in protocol 3.0 and up to 256 from 3.2 on."""
     return message(b"K", struct.pack("!I", process_id) + key)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from hoopproxy.errors import LimitReached, ProtocolViolation, Refused
 from hoopproxy.model import Credentials, Secret, Side
-from hoopproxy.wire.postgres.framing import Reader, message, string
+from hoopproxy.wire.postgres.framing import Reader
+from hoopproxy.wire.postgres.messages import negotiate_protocol_version
 
-PROTOCOL_3_0 = 3 << 16
+PROTOCOL_3_0, PROTOCOL_3_2 = 3 << 16, 3 << 16 | 2
+"""The oldest and the newest that we speak. There is no 3.1; who asks for it is served as in 3.0, as PostgreSQL does."""
+
 _CANCEL, _SSL, _GSSENC = 80877102, 80877103, 80877104
 """Chapter "Message Formats": numbers that no protocol version has."""
 
@@ -22,8 +25,11 @@ SSL_REQUEST = struct.pack("!iI", 8, _SSL)
 TLS_HANDSHAKE = 0x16
 """The first byte of a TLS record that begins a handshake (RFC 8446 §5.1): direct TLS, as libpq 17 speaks it."""
 
-KEY_BYTES_MAX = 256
-"""The longest cancel key (protocol 3.2)."""
+KEY_BYTES_MIN, KEY_BYTES_MAX = 4, 256
+"""Of a cancel key: what protocol 3.0 has room for, and the longest of 3.2."""
+
+KEY_BYTES = 32
+"""Of the keys that we give in 3.2, as PostgreSQL 18 does."""
 
 PASSED_ON = frozenset(
     """application_name bytea_output client_encoding client_min_messages datestyle default_transaction_deferrable
@@ -35,7 +41,8 @@ PASSED_ON = frozenset(
 
 _ENCODINGS = re.compile(r"utf8|unicode|sqlascii|latin1|iso88591|(win|windows)125[0-8]")
 
-_OFF = frozenset({"", "0", "off", "false", "no", "n", "f"})
+_OFF = frozenset("0 f fa fal fals false n no of off".split())
+"""What PostgreSQL reads as false (bool.c, parse_bool_with_len)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +78,16 @@ class Startup:
 
     @property
     def negotiation(self) -> bytes:
-        """What tells the client that we speak 3.0 and none of its options; b"" when it asked for just that."""
-        if self.version == PROTOCOL_3_0 and not self.options:
+        """What tells the client that we speak no newer version than 3.2, and none of its options; b"" when it asked for
+        neither (backend_startup.c, SendNegotiateProtocolVersion)."""
+        if self.version <= PROTOCOL_3_2 and not self.options:
             return b""
-        names = b"".join(map(string, self.options))
-        return message(b"v", struct.pack("!II", PROTOCOL_3_0, len(self.options)) + names)
+        return negotiate_protocol_version(min(self.version, PROTOCOL_3_2), self.options)
+
+    @property
+    def key_bytes(self) -> int:
+        """How long a cancel key this client takes."""
+        return KEY_BYTES if self.version >= PROTOCOL_3_2 else KEY_BYTES_MIN
 
 
 def cancel_request(process_id: int, key: bytes) -> bytes:
@@ -120,12 +132,12 @@ def _packet(code: int, body: bytes) -> First:
             raise _violation("its request for encryption is too long")
         return SslRequest() if code == _SSL else GssRequest()
     if code == _CANCEL:
-        if not 8 <= len(body) <= 4 + KEY_BYTES_MAX:
+        if not KEY_BYTES_MIN <= len(body) - 4 <= KEY_BYTES_MAX:
             raise _violation("its cancel request has no key that a server gives")
         return CancelRequest(int.from_bytes(body[:4], "big"), body[4:])
     if code >> 16 == 3:
         return _startup(code, body)
-    raise _violation(f"it speaks protocol {code >> 16}.{code & 0xFFFF}, and the gateway speaks 3.0")
+    raise _violation(f"it speaks protocol {code >> 16}.{code & 0xFFFF}, and the gateway speaks 3.0 to 3.2")
 
 
 def _startup(version: int, body: bytes) -> Startup:
@@ -135,7 +147,9 @@ def _startup(version: int, body: bytes) -> Startup:
         if name.startswith("_pq_."):
             options.append(name)
         else:
-            parameters[name.lower()] = value
+            # The last one counts, and in its own place: the names of two settings may differ in nothing but their case.
+            parameters.pop(name, None)
+            parameters[name] = value
     reader.end()
     return Startup(version, parameters, tuple(options))
 
@@ -149,17 +163,18 @@ def _text(reader: Reader) -> str:
 
 
 def credentials(startup: Startup) -> Credentials:
-    """What the client wants, its secret still to come: `database` is `target` or `target/database`, `user` the account
-    of the target.
+    """What the client wants, its secret still to come.
+
+    Either the user is an account and the database `target` or `target/database`, or the user is `account+target` and
+    the database one of that target's: so tools that go from database to database need not know of targets.
 
     @raise Refused: something in it could give the session more than its own settings.
     """
     given = dict(startup.parameters)
-    user = given.pop("user", "")
-    target, _, database = (given.pop("database", "") or user).partition("/")
-    if not user:
+    account, target, database = _destination(given.pop("user", ""), given.pop("database", ""))
+    if not account:
         raise Refused("Your client names no user; the user is an account of the target.", reason="credentials")
-    if given.pop("replication", "").lower() not in _OFF:
+    if given.pop("replication", "off").lower() not in _OFF:
         raise Refused(
             "Replication does not pass through this gateway, because its stream can't be masked or recorded.",
             reason="target",
@@ -167,7 +182,17 @@ def credentials(startup: Startup) -> Credentials:
     settings: dict[str, str] = {}
     for name, value in [*_options(given.pop("options", "")), *given.items()]:
         settings[_allowed(name, value)] = value
-    return Credentials(target, user, database, Secret(""), settings)
+    return Credentials(target, account, database, Secret(""), settings)
+
+
+def _destination(user: str, database: str) -> tuple[str, str, str]:
+    """Account, target, and the database of the target, "" for its default. libpq sends a user's name where it was given
+    no database; then it means none."""
+    account, plus, target = user.rpartition("+")
+    if plus:
+        return account, target, "" if database == user else database
+    target, _, database = (database or user).partition("/")
+    return user, target, database
 
 
 def _allowed(name: str, value: str) -> str:
@@ -186,7 +211,8 @@ def _allowed(name: str, value: str) -> str:
 def _options(text: str) -> Iterator[tuple[str, str]]:
     """`-c name=value`, `-cname=value` and `--name=value`, with a backslash before spaces (libpq's `options`)."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="")
-    lexer.whitespace_split, lexer.commenters, lexer.quotes = True, "", ""
+    lexer.whitespace, lexer.whitespace_split = " \t\n\v\f\r", True  # C's isspace (postinit.c, pg_split_opts)
+    lexer.commenters = lexer.quotes = ""
     try:
         words = iter(list(lexer))
     except ValueError as why:
