@@ -232,15 +232,19 @@ type Record = Asked | Rejected | Columns | Rows | Completed | Faulted | Copied
 class Step:
     """What one `feed` or `resume` of a machine wants done, in this order: record, write both sides, then ask.
 
-    After a step with an `ask` the machine keeps what else that side sent until `resume(side, reply)`. `pause` names the
-    sides that must not be read until a later step no longer names them. `ended` means: close both sides after writing.
-    `is_amid` means that `to_client` ends inside a message: words of the gateway's own must not follow it.
+    After a step with an `ask` the machine keeps what else that side sent until `resume(side, reply)`; after one with
+    `more`, which is as much as one step may be, until `resume(side, None)`. `pause` names the sides that must not be
+    read or resumed until a later step no longer names them. `ended` means: close both sides after writing. `is_amid`
+    means that `to_client` ends inside a message: words of the gateway's own must not follow it. `is_idle` means that
+    the next move is the client's: nothing that it sent is unanswered.
     """
 
     to_client: bytes = b""
     to_server: bytes = b""
     records: tuple[Record, ...] = ()
     ask: Ask | None = None
+    more: bool = False
     pause: frozenset[Side] = frozenset()
     ended: bool = False
     is_amid: bool = False
+    is_idle: bool = False

@@ -239,6 +239,7 @@ class IConnection(Interface):
     """A byte stream to one peer."""
 
     side: Side = Attribute("Whom it talks to.")
+    lost: "ISignal" = Attribute("Set when the connection is gone; a peer that only stopped sending still hears.")
 
     async def read() -> bytes:
         """1..`chunk_bytes_max` bytes, or b"" at the peer's end of stream. Reading resumes the peer, one at a time."""
@@ -333,8 +334,11 @@ class IWire(Interface):
     def feed(side: Side, data: bytes) -> Step:
         """However `data` was cut; b"" is end of stream. @raise ProtocolViolation: the machine is dead."""
 
-    def resume(side: Side, reply: Reply) -> Step:
-        """The answer to the ask that `side`'s last step ended with, and what that side had sent behind it."""
+    def resume(side: Side, reply: Reply | None) -> Step:
+        """The answer to the ask that `side`'s last step ended with, and what that side had sent behind it.
+
+        None: there was no ask, only more of what that side had sent than one step takes.
+        """
 
 
 class IWireFactory(Interface):

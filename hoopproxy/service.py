@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from hoopproxy.admit.admission import Admission
+from hoopproxy.admit.crowd import Crowd
 from hoopproxy.admit.keyring import Keyring
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import Places
@@ -131,6 +132,7 @@ def assembled(reactor: Any, config: Config, addons: Addons, spoken: Protocols, s
     ledger = Ledger(addons.evidence, pseudonyms, scheduler, config.gateway.name, ask)
     return Gateway(
         admission=admission,
+        crowd=Crowd(limits),
         leases=leases,
         keyring=Keyring(addons.credentials, ask),
         dialers={name: dialer(reactor, limits, scheduler) for name, dialer in spoken.dialers.items()},
@@ -164,7 +166,8 @@ class GatewayService(MultiService):
         addons.recorder.chunk_noted = gateway.ledger.note
         listeners = [spoken.listeners[each.protocol](each, limits, scheduler) for each in config.listeners]
         self._servers = {
-            each.settings.name: Server(reactor, each, limits, scheduler, self._serve) for each in listeners
+            each.settings.name: Server(reactor, each, limits, scheduler, self._serve, gateway.crowd)
+            for each in listeners
         }
         commands = Commands(gateway).by_name()
         for part in (

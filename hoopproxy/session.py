@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hoopproxy.admit.admission import Admission
+from hoopproxy.admit.crowd import Crowd
 from hoopproxy.admit.keyring import Keyring
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import OutOfZone
@@ -29,6 +30,7 @@ class Gateway:
     """All that a session needs, built once by `hoopproxy.service`. `tell` writes to the operator's log."""
 
     admission: Admission
+    crowd: Crowd
     leases: Leases
     keyring: Keyring
     dialers: Mapping[str, IDialer]
@@ -54,17 +56,18 @@ async def run(frontend: IFrontend, gateway: Gateway) -> None:
         if credentials is None:
             return
         identity = await gateway.admission.identify(arrival, credentials)
-        permit = await gateway.admission.authorize(session_id, arrival, identity, credentials, frontend.inform)
-        session_id = permit.session_id  # it may have joined a live session
-        await gateway.ledger.note(Permitted.of(permit))  # durable before anything is reached
-        dialer = gateway.dialers[permit.target.protocol]
-        reached = await dialer.reach(permit)  # a judged literal, a handshake, a proof; no secret, no user byte
-        try:
-            passage = await gateway.admission.confirm(permit, reached.measurements)
-            await gateway.ledger.note(Confirmed.of(passage))  # durable before a secret is shown
-            await _pass(frontend, dialer, reached, passage, gateway)
-        finally:
-            reached.abort()
+        with gateway.crowd.signed_in(arrival.connection_id, identity):
+            permit = await gateway.admission.authorize(session_id, arrival, identity, credentials, frontend.inform)
+            session_id = permit.session_id  # it may have joined a live session
+            await gateway.ledger.note(Permitted.of(permit))  # durable before anything is reached
+            dialer = gateway.dialers[permit.target.protocol]
+            reached = await dialer.reach(permit)  # a judged literal, a handshake, a proof; no secret, no user byte
+            try:
+                passage = await gateway.admission.confirm(permit, reached.measurements)
+                await gateway.ledger.note(Confirmed.of(passage))  # durable before a secret is shown
+                await _pass(frontend, dialer, reached, passage, gateway)
+            finally:
+                reached.abort()
     except SessionError as why:
         frontend.refuse(session_id, why)
         gateway.tell("denied", session=session_id, code=why.code, sentence=why.sentence, detail=why.detail)

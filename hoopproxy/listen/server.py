@@ -4,12 +4,11 @@ Nothing that a client does or leaves undone delays the next accept. Knows no pro
 `run` serves it.
 """
 
+import errno
 import secrets
 import socket
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 
 import structlog
@@ -17,27 +16,26 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
 
+from hoopproxy.admit.crowd import Crowd
 from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError
 from hoopproxy.interfaces import IFrontend, IListener, IScheduler
+from hoopproxy.listen.descriptors import make_room
+from hoopproxy.listen.port import Port
 from hoopproxy.model import Arrival, Endpoint, IPAddress, Side
 from hoopproxy.settings import Limits
 
 log = structlog.get_logger()
 
-BACKLOG = 1024
-"""Connections that the kernel holds until we accept them; Linux caps it by net.core.somaxconn (4096 by default)."""
-
-REFUSALS_S_MIN = 10.0
-"""Between two lines about connections over a limit: a flood must not fill the operator's log, too."""
+TROUBLE_S_MIN = 10.0
+"""Between two lines about connections that did not come in: a flood must not fill the operator's log, too."""
 
 
 class Server(Service):
     """Listens on all addresses of `listener.settings` and calls `run(frontend)` for each connection.
 
     Binds in `privilegedStartService`, while twistd still may. `endpoints` is what it is bound to (tests ask for
-    port 0). Over `limits.connections_max`, or `connections_per_address_max` from one address, a connection is closed
-    at once.
+    port 0). Who comes over a limit of `crowd`, which all listeners of a gateway share, is closed at once.
     """
 
     def __init__(
@@ -47,79 +45,75 @@ class Server(Service):
         limits: Limits,
         scheduler: IScheduler,
         run: Callable[[IFrontend], Coroutine[Any, Any, None]],
+        crowd: Crowd | None = None,
     ) -> None:
         self.endpoints: tuple[Endpoint, ...] = ()
         self._reactor, self._limits, self._scheduler = reactor, limits, scheduler
         self._listener, self._run = listener, run
-        self._ports: list[Any] = []
+        self._crowd = Crowd(limits) if crowd is None else crowd
+        self._ports: list[Port] = []
         self._serving: dict[Connection, Deferred[None]] = {}
-        self._per_address: Counter[IPAddress] = Counter()
         self._left = scheduler.signal()  # somebody has; a new one each time
-        self._refusals = _Refusals(listener.settings.name, scheduler)
+        self._trouble = _Trouble(listener.settings.name, scheduler)
+        self._door = _Door(partial(Connection, Side.CLIENT, limits, scheduler, reactor, self._accepted))
 
     def privilegedStartService(self) -> None:
         """@raise ConfigError: one of the addresses can't be listened on; then none is."""
         super().privilegedStartService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
-        settings, sockets = self._listener.settings, list[socket.socket]()
-        accept = partial(Connection, Side.CLIENT, self._limits, self._scheduler, self._reactor, self._accepted)
-        door = _Door(accept, self._admits)
+        settings = self._listener.settings
+        make_room(self._limits.connections_max)
         try:
             for address in settings.addresses:
-                sockets.append(_listening(address, settings.port))
-            for each in sockets:
-                self._ports.append(self._reactor.adoptStreamPort(each.fileno(), each.family, door))
+                self._ports.append(Port(self._reactor, address, settings.port, self._take, self._not_accepted))
         except OSError as why:
+            self._close_ports()
             raise ConfigError(
                 (
                     f"listen.{settings.name}: can't listen on {Endpoint(address, settings.port)} ({why.strerror}); "
                     "wanted is an address of this machine, and a port that is free and that the gateway may bind.",
                 )
             ) from why
-        finally:
-            for each in sockets:
-                each.close()  # the reactor listens on a duplicate
-        hosts = (port.getHost() for port in self._ports)
-        self.endpoints = tuple(
-            Endpoint(address, host.port) for address, host in zip(settings.addresses, hosts, strict=True)
-        )
+        for port in self._ports:
+            port.start()
+        self.endpoints = tuple(port.endpoint for port in self._ports)
 
     def stopService(self) -> Deferred[None]:
         """Accept no more, give those who are here `limits.drain_s_max`, then cut them off."""
         super().stopService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
         return Deferred.fromCoroutine(self._drain())
 
-    def _admits(self, address: IPAddress) -> bool:
-        limits, here, from_there = self._limits, len(self._serving), self._per_address[address]
-        if here >= limits.connections_max:
-            self._refusals.note("limits.connections_max", address)
-        elif from_there >= limits.connections_per_address_max:
-            self._refusals.note("limits.connections_per_address_max", address)
+    def _take(self, client: socket.socket, address: IPAddress) -> None:
+        """A socket was accepted; whoever is not adopted is closed. @raise OSError: it is gone already."""
+        client.getpeername()  # raises then, which Twisted would notice with a socket of its own in hand, and lose it
+        limit = self._crowd.limit_for(address)
+        if limit:
+            self._trouble.note("connection-over-limit", limit=limit, client=str(address))
         else:
-            return True
-        return False
+            self._reactor.adoptStreamConnection(client.fileno(), client.family, self._door)
+
+    def _not_accepted(self, why: OSError) -> None:
+        self._trouble.note("connection-not-accepted", error=errno.errorcode.get(why.errno or 0, str(why)))
 
     def _accepted(self, connection: Connection) -> None:
         Deferred.fromCoroutine(self._serve(connection))
 
     async def _serve(self, connection: Connection) -> None:
         """From accept to the socket's end: so long it counts against the limits."""
-        address = connection.peer.address
-        self._per_address[address] += 1
-        self._serving[connection] = running = Deferred.fromCoroutine(self._speak(connection))
+        connection_id = secrets.token_hex(8)
+        self._crowd.enter(connection_id, connection.peer.address)
+        self._serving[connection] = running = Deferred.fromCoroutine(self._speak(connection, connection_id))
         await running
         connection.close()
         await connection.lost.wait()
         del self._serving[connection]
-        self._per_address[address] -= 1
-        if not self._per_address[address]:
-            del self._per_address[address]
+        self._crowd.leave(connection_id)
         self._left, left = self._scheduler.signal(), self._left
         left.set()
 
-    async def _speak(self, connection: Connection) -> None:
+    async def _speak(self, connection: Connection, connection_id: str) -> None:
         settings = self._listener.settings
         arrival = Arrival(
-            connection_id=secrets.token_hex(8),
+            connection_id=connection_id,
             listener=settings.name,
             protocol=settings.protocol,
             client=connection.peer,
@@ -134,10 +128,7 @@ class Server(Service):
             connection.abort()
 
     async def _drain(self) -> None:
-        stopping = [port.stopListening() for port in self._ports]
-        self._ports.clear()
-        for each in stopping:
-            await each
+        self._close_ports()
         if await self._empties_in_time():
             return
         log.warning("connections-cut-off", listener=self._listener.settings.name, count=len(self._serving))
@@ -157,49 +148,35 @@ class Server(Service):
         while self._serving:
             await self._left.wait()
 
+    def _close_ports(self) -> None:
+        while self._ports:
+            self._ports.pop().close()
+
 
 class _Door(Factory):
     """What Twisted asks for a protocol, once per accepted socket."""
 
     noisy = False
 
-    def __init__(self, make: Callable[[], Connection], admits: Callable[[IPAddress], bool]) -> None:
-        self._make, self._admits = make, admits
+    def __init__(self, make: Callable[[], Connection]) -> None:
+        self._make = make
 
-    def buildProtocol(self, address: Any) -> Connection | None:
-        """None closes the socket."""
-        return self._make() if self._admits(ip_address(address.host.partition("%")[0])) else None
+    def buildProtocol(self, _: Any) -> Connection:
+        return self._make()
 
 
-class _Refusals:
-    """Notes connections over a limit: the first at once, then at most one line in `REFUSALS_S_MIN`."""
+class _Trouble:
+    """Notes connections that did not come in: the first at once, then at most one line in `TROUBLE_S_MIN`."""
 
     def __init__(self, listener: str, scheduler: IScheduler) -> None:
         self._listener, self._scheduler = listener, scheduler
         self._unnoted, self._quiet_until_s = 0, 0.0
 
-    def note(self, limit: str, address: IPAddress) -> None:
+    def note(self, event: str, **fields: str) -> None:
+        """One line, or one more of which the next line tells."""
         now_s = self._scheduler.monotonic_s()
         if now_s < self._quiet_until_s:
             self._unnoted += 1
             return
-        log.warning(
-            "connection-over-limit", listener=self._listener, limit=limit, client=str(address), unnoted=self._unnoted
-        )
-        self._unnoted, self._quiet_until_s = 0, now_s + REFUSALS_S_MIN
-
-
-def _listening(address: IPAddress, port: int) -> socket.socket:
-    """An IPv6 socket takes IPv6 alone: `::` and `0.0.0.0` stand side by side, and no client has two addresses."""
-    made = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if address.version == 6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.setblocking(False)
-        made.bind((str(address), port))
-        made.listen(BACKLOG)
-    except OSError:
-        made.close()
-        raise
-    return made
+        log.warning(event, listener=self._listener, **fields, unnoted=self._unnoted)
+        self._unnoted, self._quiet_until_s = 0, now_s + TROUBLE_S_MIN

@@ -4,17 +4,22 @@ The core is synchronous (`IWire.feed`); only asks, durability and room to write 
 socket and no addon by name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hoopproxy.errors import LimitReached, Revoked
-from hoopproxy.events import Action, Asked, Rejected, Step
+from hoopproxy.errors import Revoked
+from hoopproxy.events import Action, Ask, Asked, Rejected, Reply, Step
 from hoopproxy.interfaces import IConnection, IScheduler, ISignal, IWire
 from hoopproxy.model import Side
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.judges import Case, Judges
+from hoopproxy.relay.pace import Pace
+from hoopproxy.relay.share import Share
 from hoopproxy.relay.tape import Tape
 from hoopproxy.relay.turns import Turns
 from hoopproxy.settings import Limits
+
+PIECE_BYTES_MAX = 1 << 20
+"""The most that is written at once: what a slow end has to take within `limits.stalled_s_max`."""
 
 
 @dataclass(slots=True)
@@ -48,16 +53,18 @@ class Relay:
 
 
 class _Traffic:
-    """What changes while a relay runs: who may be read, whose turn it is to write, when something last moved."""
+    """What changes while a relay runs: who may be read, whose turn it is to write, how long nothing has moved."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        self._case = replace(relay.case, inform=self._inform)
         self._near = {Side.CLIENT: relay.client, Side.SERVER: relay.server}
         self._turns = {side: Turns(relay.scheduler) for side in Side}
+        self._pace = Pace(relay.limits, relay.scheduler)
         self._paused: frozenset[Side] = frozenset()
         self._over = False
         self._changed = relay.scheduler.signal()
-        self._moved_s = relay.scheduler.monotonic_s()
+        self._untold = ""
 
     async def carry(self, side: Side) -> str:
         """One direction, until that side or the machine ends it.
@@ -71,26 +78,44 @@ class _Traffic:
             self._over = True
 
     async def _carry(self, side: Side) -> str:
-        """Read, feed, perform, and answer asks."""
-        wire, judges, case = self._relay.wire, self._relay.judges, self._relay.case
+        """Read, feed, perform; answer asks and go on, in portions that leave others their turn."""
+        wire, near = self._relay.wire, self._near[side]
+        share = Share(self._relay.limits, self._relay.scheduler)
         while not self._over:
-            while side in self._paused:
-                await self._changed.wait()
-            data = await self._near[side].read()
-            self._moved_s = self._relay.scheduler.monotonic_s()
+            await self._unpaused(side)
+            data = await near.read()
+            share.begin(self._pace.moved())
             step = wire.feed(side, data)
             await self._perform(step)
-            while step.ask is not None and not self._over:
-                step = wire.resume(side, await judges.answer(step.ask, case))
+            while (step.ask is not None or step.more) and not self._over:
+                await share.go_on()
+                await self._unpaused(side)
+                step = wire.resume(side, None if step.ask is None else await self._answer(step.ask))
                 await self._perform(step)
-            if step.ended or not data:
+            if step.ended:
+                break
+            if not data:  # it stopped sending, and hears the rest unless it is gone
+                await self._near[side].lost.wait()
                 break
         return f"{side.value} left"
+
+    async def _unpaused(self, side: Side) -> None:
+        while side in self._paused:
+            await self._changed.wait()
+
+    async def _answer(self, ask: Ask) -> Reply:
+        self._pace.asked += 1
+        try:
+            return await self._relay.judges.answer(ask, self._case)
+        finally:
+            self._pace.asked -= 1
+            self._pace.moved()
 
     async def _perform(self, step: Step) -> None:
         """Record, make durable what must be, then write; in the order in which the machine made the steps."""
         relay = self._relay
         turns = [(side, data, self._turns[side].take()) for side, data in _outputs(step)]
+        self._pace.is_idle = step.is_idle
         relay.counting.saw(step.records, len(step.to_client), len(step.to_server))
         if step.pause != self._paused:
             self._paused = step.pause
@@ -103,28 +128,40 @@ class _Traffic:
             await relay.tape.settle()
         for side, data, turn in turns:
             async with turn:
-                if self._over:
-                    return
-                if side is Side.CLIENT:
-                    relay.is_amid = step.is_amid
-                await self._near[side].write(data)
+                await self._write(side, data, step.is_amid)
+
+    async def _write(self, side: Side, data: bytes, is_amid: bool) -> None:
+        """Piece by piece, so that a side that takes anything at all is known to."""
+        for start in range(0, len(data), PIECE_BYTES_MAX):
+            if self._over:
+                return
+            end = start + PIECE_BYTES_MAX
+            if side is Side.CLIENT:
+                self._relay.is_amid = is_amid or end < len(data)
+            self._pace.writes(side)
+            await self._near[side].write(data[start:end])
+            self._pace.wrote(side)
+        if self._untold and not self._relay.is_amid:
+            untold, self._untold = self._untold, ""
+            self._relay.case.inform(untold)
+
+    def _inform(self, sentence: str) -> None:
+        """Tell the client something; not inside a message, and then only the last."""
+        if self._relay.is_amid:
+            self._untold = sentence
+        else:
+            self._relay.case.inform(sentence)
 
     async def watch(self, ended: ISignal) -> str:
-        """Ends the session from outside: revoked, expired or idle for too long."""
+        """Ends the session from outside: revoked, expired, or too long without a move."""
         relay = self._relay
         expiry_s = relay.scheduler.monotonic_s() + relay.case.passage.permit.not_after_s - relay.scheduler.now_s()
         while True:
-            now_s = relay.scheduler.monotonic_s()
-            idle_left_s = self._moved_s + relay.limits.idle_s_max - now_s
-            if now_s >= expiry_s:
+            left_s = expiry_s - relay.scheduler.monotonic_s()
+            if left_s <= 0:
                 raise Revoked("Your session has ended because its grant or your sign-in expired; connect again.")
-            if idle_left_s <= 0:
-                raise LimitReached(
-                    f"Your session was idle for {relay.limits.idle_s_max:g} s and was closed; connect again.",
-                    limit="limits.idle_s_max",
-                )
             try:
-                raise await relay.scheduler.within(min(idle_left_s, expiry_s - now_s), ended.wait())
+                raise await relay.scheduler.within(min(left_s, self._pace.left_s()), ended.wait())
             except TimeoutError:
                 continue
 

@@ -14,14 +14,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from hoopproxy.access.policy import Policy, Role
-from hoopproxy.admit.admission import Admission
-from hoopproxy.admit.keyring import Keyring
-from hoopproxy.admit.leases import Leases
-from hoopproxy.admit.places import Places
-from hoopproxy.asking import Asking
 from hoopproxy.errors import SessionError
-from hoopproxy.evidence.ledger import Ledger
-from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.interfaces import IDialer, IFrontend, IPeer, IReached, IResolver
 from hoopproxy.masks import Catalog, Relation
 from hoopproxy.model import (
@@ -38,14 +31,11 @@ from hoopproxy.model import (
     TargetSecret,
     UpstreamTls,
 )
-from hoopproxy.relay.judges import Judges
-from hoopproxy.residency.packaged import read_packaged
-from hoopproxy.residency.zones import parse
-from hoopproxy.scheduler import TwistedScheduler
-from hoopproxy.session import Gateway, run
+from hoopproxy.scheduler import Signal, TwistedScheduler
+from hoopproxy.session import run
 from hoopproxy.settings import Limits
 from hoopproxy.testing import healthy
-from hoopproxy.wire.postgres.machine import PostgresWires
+from hoopproxy.testing.assembly import Surroundings, assembled
 
 CANARY = b"canary-4111111111111111"
 """The protected value that the scripted target answers with: no client may ever see it."""
@@ -90,6 +80,8 @@ class _Pipe:
         self._ready: list[bytes] = []
         self.sent = bytearray()
         self.closed = False
+        self.lost = Signal()
+        """Yours to set: when the other end is gone, and not only done with sending."""
 
     def give(self, data: bytes) -> None:
         if self._waiting is not None:
@@ -221,6 +213,8 @@ LEDGER = Target(
     databases=("ledger",),
 )
 
+POLICY = Policy("0" * 64, (Role("analyst", frozenset({"analysts"})),), (), ())
+
 
 @dataclass
 class House:
@@ -236,55 +230,17 @@ class House:
         self.scheduler = TwistedScheduler(self.clock)
         self.dialer = MemoryDialer()
         self.resolver = MemoryResolver({"db.example": (ip_address("203.0.113.7"),)})
-        self.leases = Leases(self.scheduler)
-        self.gateway = self._build()
+        around = Surroundings(self.scheduler, self.resolver, self.dialer, self._new_id, self._tell)
+        self.gateway = assembled(self.addons, POLICY, self.limits, around)
+        self.leases = self.gateway.leases
         self._connections = 0
-
-    def _build(self) -> Gateway:
-        ask = Asking(self.scheduler, self.limits.decision_s_max)
-        policy = Policy("0" * 64, (Role("analyst", frozenset({"analysts"})),), (), ())
-        places = Places(
-            checks=self.addons.residency,
-            zones=parse(read_packaged()),
-            gateway_name="gw-1",
-            gateway_country="DE",
-            storage_country="DE",
-            own=frozenset(),
-            scheduler=self.scheduler,
-            ask=ask,
-        )
-        admission = Admission(
-            authenticators=self.addons.authenticators,
-            router=self.addons.router,
-            grant_sources=self.addons.grants,
-            places=places,
-            resolver=self.resolver,
-            roles_of=policy.roles_of,
-            leases=self.leases,
-            limits=self.limits,
-            scheduler=self.scheduler,
-            ask=ask,
-        )
-        judges = Judges(self.addons.guards, self.addons.maskers, self.addons.enforcement, self.limits, ask)
-        return Gateway(
-            admission=admission,
-            leases=self.leases,
-            keyring=Keyring(self.addons.credentials, ask),
-            dialers={"postgres": self.dialer},
-            wires={"postgres": PostgresWires(self.limits)},
-            judges=judges,
-            recorder=self.addons.recorder,
-            ledger=Ledger(self.addons.evidence, Pseudonyms(b"k" * 32), self.scheduler, "gw-1", ask),
-            limits=self.limits,
-            scheduler=self.scheduler,
-            ask=ask,
-            new_session_id=self._new_id,
-            tell=lambda event, **fields: self.told.append((event, fields)),
-        )
 
     def _new_id(self) -> str:
         self._connections += 1
         return f"s{self._connections}"
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        self.told.append((event, fields))
 
     def connect(
         self, *sends: bytes, client: str = "198.51.100.9", target: str = "ledger", account: str = "reader"

@@ -114,8 +114,11 @@ def test_garbage_ends_that_connection_with_a_sentence(stand: Stand, kind: str) -
 
 def test_a_client_that_sends_too_much_still_reads_why(stand: Stand) -> None:
     with psycopg.connect(stand.through("ada", "plain").dsn) as connection:
-        with pytest.raises(psycopg.Error, match=r"20\d{6} bytes"):
-            connection.execute("SELECT length(%s)", ("x" * 20_000_000,))
+        connection.autocommit = True
+        with pytest.raises(psycopg.Error, match=r"20\d{6} bytes") as why:
+            connection.execute(f"SELECT length('{'x' * 20_000_000}')".encode())
+        assert why.value.sqlstate == "53400"
+        assert connection.execute("SELECT length(%s)", ("x" * 20_000_000,)).fetchone() == (20_000_000,)
     assert lets_in(stand)
 
 

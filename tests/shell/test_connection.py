@@ -244,6 +244,7 @@ class Peers:
         self.reactor, self.limits = reactor, limits
         self.scheduler = TwistedScheduler(reactor)
         self.made: list[Connection] = []
+        self.sockets: list[socket.socket] = []
 
     async def to_socket(self) -> tuple[Connection, socket.socket]:
         """A connection, and the plain non-blocking socket that is its peer."""
@@ -277,6 +278,8 @@ class Peers:
         return client, self.made[-1]
 
     async def end(self) -> None:
+        for each in self.sockets:
+            each.close()
         for connection in self.made:
             connection.abort()
             await connection.lost.wait()
@@ -375,6 +378,37 @@ def test_a_slow_reader_stops_the_writer_and_nothing_is_lost(peers: Peers, spin: 
                 received += len(data)
             await writing
             assert received == written
+
+    spin(scene())
+
+
+def test_two_who_are_sent_much_are_read_in_turn_a_chunk_at_a_time(peers: Peers, spin: Spin) -> None:
+    async def scene() -> None:
+        chunks, order = 8, list[int]()
+        connections = []
+        for _ in range(2):
+            connection, peer = await peers.to_socket()
+            connections.append(connection)
+            peers.sockets.append(peer)
+            sent = 0
+            while sent <= chunks * LIMITS.chunk_bytes_max:  # it lies in the kernel, ready for both
+                try:
+                    sent += peer.send(bytes(1 << 20))
+                except BlockingIOError:
+                    await peers.scheduler.sleep(0)
+
+        async def reads(number: int) -> None:
+            for _ in range(chunks):
+                assert 0 < len(await connections[number].read()) <= LIMITS.chunk_bytes_max
+                order.append(number)
+
+        reading = [Deferred.fromCoroutine(reads(number)) for number in range(2)]
+        for each in reading:
+            await each
+        ahead = 0
+        for number in order:
+            ahead += 1 if number else -1
+            assert abs(ahead) <= 1, order
 
     spin(scene())
 

@@ -1,6 +1,5 @@
 """One listener's sockets: who is served, who is not, and how it all ends."""
 
-import errno
 import resource
 import socket
 import struct
@@ -15,11 +14,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from hoopproxy.admit.crowd import Crowd
 from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError
 from hoopproxy.interfaces import IConnection, IFrontend, IListener
-from hoopproxy.listen.server import REFUSALS_S_MIN, Server, _Refusals
-from hoopproxy.model import Arrival, Endpoint
+from hoopproxy.listen.server import TROUBLE_S_MIN, Server, _Trouble
+from hoopproxy.model import Arrival, Endpoint, Identity
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings
 from tests.conftest import Spin
@@ -49,13 +49,21 @@ class Listener:
 class Scene:
     """A running server, its frontends in order, and its clients."""
 
-    def __init__(self, reactor: Any, run: Callable[[Any], Coroutine[Any, Any, None]], *addresses: Any, **limits: Any):
+    def __init__(
+        self,
+        reactor: Any,
+        run: Callable[[Any], Coroutine[Any, Any, None]],
+        *addresses: Any,
+        crowd: Crowd | None = None,
+        **limits: Any,
+    ):
         self.fronts: list[Front] = []
         self.clients: list[socket.socket] = []
         self.scheduler = TwistedScheduler(reactor)
         self._run = run
         limits_ = replace(LIMITS, **limits)
-        self.server = Server(reactor, Listener(*(addresses or (V4,))), limits_, self.scheduler, self.serve)
+        self.crowd = Crowd(limits_) if crowd is None else crowd
+        self.server = Server(reactor, Listener(*(addresses or (V4,))), limits_, self.scheduler, self.serve, self.crowd)
         self.server.privilegedStartService()
         self.server.startService()
 
@@ -141,6 +149,13 @@ def test_both_wildcards_share_one_port(scene: Make, reactor: Any, spin: Spin) ->
     spin(server.stopService())
 
 
+def test_it_makes_room_for_as_many_as_it_may_let_in(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    monkeypatch.setattr("hoopproxy.listen.server.make_room", made.append)
+    scene(echo, V4, V6, connections_max=77)
+    assert made == [77]
+
+
 def test_an_address_that_is_taken_stops_the_start_with_a_sentence_and_holds_no_other(
     scene: Make, reactor: Any, spin: Spin
 ) -> None:
@@ -204,7 +219,10 @@ def test_a_bug_ends_its_own_connection_silently_and_its_traceback_is_logged(scen
     assert entry["connection"] == it.fronts[0].arrival.connection_id
 
 
-@pytest.mark.parametrize("limit", ["connections_max", "connections_per_address_max"])
+@pytest.mark.parametrize(
+    "limit",
+    ["connections_max", "connections_per_address_max", "unauthenticated_max", "unauthenticated_per_address_max"],
+)
 def test_over_a_limit_a_connection_is_closed_at_once_until_another_has_left(
     scene: Make, spin: Spin, limit: str
 ) -> None:
@@ -227,47 +245,69 @@ def test_over_a_limit_a_connection_is_closed_at_once_until_another_has_left(
     (entry,) = logged  # one line for three
     assert entry["event"] == "connection-over-limit" and entry["limit"] == f"limits.{limit}"
     assert entry["client"] == "127.0.0.1" and entry["unnoted"] == 0
-    assert sum(it.server._per_address.values()) == 2
+    assert len(it.crowd) == 2
+
+
+def test_all_listeners_of_a_gateway_share_its_places(scene: Make, spin: Spin) -> None:
+    one = scene(connections_max=2)
+    other = scene(crowd=one.crowd)
+
+    async def play() -> None:
+        held = [one.client(), other.client()]
+        await one.until(lambda: len(one.crowd) == 2)
+        assert [await one.hears(one.client()), await other.hears(other.client())] == [b"", b""]
+        held[0].close()
+        await one.until(lambda: len(one.crowd) == 1)
+        late = other.client()
+        late.send(b"in")
+        assert await other.hears(late) == b"in"
+
+    spin(play())
+
+
+def test_strangers_take_no_place_of_those_who_are_signed_in(scene: Make, spin: Spin) -> None:
+    async def signs_in(front: Front) -> None:
+        identity = Identity("https://id", (await front.connection.read()).decode(), "", frozenset(), 0.0, "oidc")
+        with it.crowd.signed_in(front.arrival.connection_id, identity):
+            await echo(front)
+
+    it = scene(signs_in, unauthenticated_max=2)
+
+    async def play() -> None:
+        members = []
+        for name in (b"ada", b"bob", b"cyd"):
+            members.append(it.client())
+            members[-1].send(name)
+            await it.until(lambda: len(it.crowd._connections_of) == len(members))
+        silent = [it.client() for _ in range(2)]
+        await it.until(lambda: len(it.crowd) == 5)
+        assert await it.hears(it.client()) == b""
+        for member in members:
+            member.send(b"here")
+            assert await it.hears(member) == b"here"
+        silent[0].close()
+        await it.until(lambda: len(it.crowd) == 4)
+        members[0].close()  # the place of somebody who was signed in is none for a stranger more
+        await it.until(lambda: len(it.crowd) == 3)
+        it.client()
+        await it.until(lambda: len(it.crowd) == 4)
+        assert await it.hears(it.client()) == b""
+
+    spin(play())
 
 
 def test_what_was_not_noted_is_counted_in_the_next_line() -> None:
     clock = Clock()
-    refusals = _Refusals("pg", TwistedScheduler(clock))
+    trouble = _Trouble("pg", TwistedScheduler(clock))
     with capture_logs() as logged:
         for _ in range(5):
-            refusals.note("limits.connections_max", V4)
-        clock.advance(REFUSALS_S_MIN)
-        refusals.note("limits.connections_max", V4)
-    assert [entry["unnoted"] for entry in logged] == [0, 4]
-
-
-def test_an_accept_that_fails_does_not_end_the_listener(
-    scene: Make, spin: Spin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    it = scene()
-    failures = [errno.ECONNABORTED, errno.ENOBUFS, errno.EMFILE]
-    port = it.server._ports[0]
-
-    class Failing:
-        def __init__(self, real: socket.socket) -> None:
-            self._real = real
-
-        def accept(self) -> Any:
-            if failures:
-                raise OSError(failures.pop(), "made up")
-            return self._real.accept()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._real, name)
-
-    monkeypatch.setattr(port, "socket", Failing(port.socket))
-
-    async def play() -> None:
-        client = it.client()
-        client.send(b"hello")
-        assert await it.hears(client) == b"hello" and not failures
-
-    spin(play())
+            trouble.note("connection-over-limit", limit="limits.connections_max", client="127.0.0.1")
+        clock.advance(TROUBLE_S_MIN)
+        trouble.note("connection-not-accepted", error="EMFILE")
+    assert [(entry["event"], entry["unnoted"]) for entry in logged] == [
+        ("connection-over-limit", 0),
+        ("connection-not-accepted", 4),
+    ]
 
 
 def test_who_is_gone_before_the_accept_leaves_nothing_behind(scene: Make, spin: Spin) -> None:
@@ -281,33 +321,36 @@ def test_who_is_gone_before_the_accept_leaves_nothing_behind(scene: Make, spin: 
         client.send(b"hello")
         assert await it.hears(client) == b"hello"
         await it.until(lambda: len(it.server._serving) == 1)
-        assert [front.arrival.client.address for front in it.fronts] == [V4, V4]
+        assert len(it.fronts) == len(it.crowd) == 1
 
     spin(play())
 
 
-def test_running_out_of_descriptors_does_not_end_the_listener(scene: Make, spin: Spin) -> None:
+def test_running_out_of_descriptors_turns_clients_away_and_is_told_once(scene: Make, spin: Spin) -> None:
     it = scene()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     endpoint = it.server.endpoints[0]
 
     async def play() -> None:
-        refused = socket.socket()
-        it.clients.append(refused)
+        refused = [socket.socket() for _ in range(5)]
+        it.clients += refused
         with open("/dev/null") as spare:
             lowest = spare.fileno()
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))  # not one more
         try:
-            refused.connect((str(endpoint.address), endpoint.port))
-            refused.setblocking(False)
-            assert await it.hears(refused) == b""
+            for each in refused:
+                each.connect((str(endpoint.address), endpoint.port))
+                each.setblocking(False)
+                assert await it.hears(each) == b""
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         client = it.client()
         client.send(b"hello")
         assert await it.hears(client) == b"hello"
 
-    spin(play())
+    with capture_logs() as logged:
+        spin(play())
+    assert [(entry["event"], entry["error"]) for entry in logged] == [("connection-not-accepted", "EMFILE")]
 
 
 def test_a_stop_accepts_nobody_and_waits_for_who_is_here(scene: Make, spin: Spin) -> None:

@@ -18,8 +18,8 @@ from hoopproxy.wire.postgres import messages, requests
 from hoopproxy.wire.postgres.framing import Message, Reader, Splitter, message
 from hoopproxy.wire.postgres.requests import Named
 
-PROTECTED_OID, OPEN_OID = 16401, 16402
-CARD = "public.customers.card"
+PROTECTED_OID, OPEN_OID, OTHER_OID = 16401, 16402, 16403
+CARD, OTHER_CARD = "public.customers.card", "public.payments.card"
 MASKED = b"****"
 
 
@@ -31,7 +31,9 @@ TABLES = {
     # The same number and types of columns, so that a row of one fits the plan of the other.
     "customers": (column("id", PROTECTED_OID, 1), column("card", PROTECTED_OID, 2)),
     "products": (column("id", OPEN_OID, 1), column("name", OPEN_OID, 2)),
+    "payments": (column("card", OTHER_OID, 1), column("id", OTHER_OID, 2)),
 }
+PROTECTED = {(PROTECTED_OID, 2), (OTHER_OID, 1)}
 ROWS = 3
 
 
@@ -250,7 +252,7 @@ class FakePostgres:
         )
 
     def _cells(self, field: Field, row: int) -> bytes:
-        if field.table_oid == PROTECTED_OID and field.column_number == 2:
+        if (field.table_oid, field.column_number) in PROTECTED:
             return MASKED if self._masked else b"canary-%d" % row
         return b"open-%d-%d" % (field.column_number, row)
 
@@ -283,6 +285,11 @@ class FakePostgres:
                 raise Failed("22012", "division by zero")
             case "switch":
                 self._searched = "customers" if self._searched == "products" else "products"
+            case "switch payments":
+                self._searched = "payments"
+            case "deallocate a":
+                if self._statements.pop("a", None) is None:
+                    raise Failed("26000", 'prepared statement "a" does not exist')
             case "discard all" if self._status == b"T":
                 raise Failed("25001", "DISCARD ALL cannot run inside a transaction block")
             case "discard all" | "deallocate all":

@@ -10,12 +10,15 @@ from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.machine import PostgresWire
 from hoopproxy.wire.postgres.terms import Terms
 
-from .fake_postgres import CARD, MASKED, OPEN_OID, PROTECTED_OID, FakePostgres
+from .fake_postgres import CARD, MASKED, OPEN_OID, OTHER_CARD, OTHER_OID, PROTECTED_OID, FakePostgres
 
 CATALOG = Catalog(
-    {PROTECTED_OID: Relation(PROTECTED_OID, "public", "customers", {2: CARD})},
+    {
+        PROTECTED_OID: Relation(PROTECTED_OID, "public", "customers", {2: CARD}),
+        OTHER_OID: Relation(OTHER_OID, "public", "payments", {1: OTHER_CARD}),
+    },
     {},
-    frozenset({PROTECTED_OID, OPEN_OID}),
+    frozenset({PROTECTED_OID, OPEN_OID, OTHER_OID}),
     frozenset(),
 )
 
@@ -49,10 +52,15 @@ class Rig:
     pause: frozenset[Side] = frozenset()
     ended: bool = False
     _waiting: bytearray = field(default_factory=bytearray)
+    _unread: bytearray = field(default_factory=bytearray)
+    _stopped: bool = False
 
     def client(self, data: bytes) -> None:
         """The client sends; what the server answers waits for `serve`."""
-        self._feed(Side.CLIENT, data)
+        if self._stopped:
+            self._unread += data
+        else:
+            self._feed(Side.CLIENT, data)
 
     def serve(self, count: int | None = None) -> None:
         """So many of the server's waiting bytes arrive; all by default, and all that follow from them."""
@@ -76,11 +84,25 @@ class Rig:
         self._feed(Side.SERVER, data)
 
     def _feed(self, side: Side, data: bytes) -> None:
-        step = self.wire.feed(side, data)
+        self._go_on(side, self.wire.feed(side, data))
+        while self._stopped and Side.CLIENT not in self.pause:
+            self._stopped = False
+            self._go_on(Side.CLIENT, self.wire.resume(Side.CLIENT, None))
+            if self._unread and not self._stopped:
+                unread, self._unread = bytes(self._unread), bytearray()
+                self._go_on(Side.CLIENT, self.wire.feed(Side.CLIENT, unread))
+
+    def _go_on(self, side: Side, step: Step) -> None:
         self._perform(step)
-        while step.ask is not None:
-            self.asks.append(step.ask)
-            step = self.wire.resume(side, self._answer(step.ask))
+        while step.ask is not None or step.more:
+            if step.ask is None and side in step.pause:
+                self._stopped = True
+                return
+            reply = None
+            if step.ask is not None:
+                self.asks.append(step.ask)
+                reply = self._answer(step.ask)
+            step = self.wire.resume(side, reply)
             self._perform(step)
 
     def _answer(self, ask: Statement | Shape) -> Reply:

@@ -290,3 +290,23 @@ def test_a_client_that_sends_ahead_more_than_that_is_not_read_until_it_is_answer
     assert rig.pause == frozenset((Side.CLIENT,))
     rig.serve()
     assert rig.pause == frozenset()
+
+
+# Those who stop in the middle --------------------------------------------------------------------------------------
+
+
+def test_a_client_that_stops_inside_a_message_that_goes_by_ends_at_once() -> None:
+    """A goodbye would be read as a part of the message."""
+    rig = Rig(wire=machine(limits=TINY))
+    rig.client(parse("", "insert") + bind(LONG * 40)[:-10])
+    step = rig.wire.feed(Side.CLIENT, b"")
+    assert step.ended and step.to_server == b""
+
+
+def test_a_client_that_stops_after_a_message_hears_its_answer() -> None:
+    rig = Rig(wire=machine(limits=TINY))
+    rig.client(parse("", "insert") + bind(LONG) + requests.execute("") + SYNC)
+    step = rig.wire.feed(Side.CLIENT, b"")
+    assert not step.ended and step.to_server == requests.TERMINATE
+    rig.serve()
+    assert rig.ended and rig.shown.endswith(IDLE)

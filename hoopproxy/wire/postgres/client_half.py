@@ -59,6 +59,11 @@ class ClientHalf:
         self._copied = 0
         self.left = False
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether the server has seen only a part of a message."""
+        return self._intake.is_amid
+
     def append(self, data: bytes) -> None:
         """Take what arrived."""
         self._intake.append(data)

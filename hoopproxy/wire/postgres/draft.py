@@ -3,19 +3,29 @@
 Knows no protocol.
 """
 
+import sys
+
 from hoopproxy.events import Ask, Record, Step
 from hoopproxy.model import Side
 
 
 class Draft:
-    """Collects bytes for both ends, and records, in order."""
+    """Collects bytes for both ends, and records, in order; of `messages_max` messages at most. `is_full`: of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages_max: int = sys.maxsize) -> None:
         self.to_client: list[bytes] = []
         self.to_server: list[bytes] = []
         self.records: list[Record] = []
+        self.is_full = False
+        self._messages_left = messages_max
 
-    def step(self, ask: Ask | None, pause: frozenset[Side], ended: bool, is_amid: bool) -> Step:
+    def takes_one(self) -> bool:
+        """Whether another message fits in; to be asked before each."""
+        self.is_full = not self._messages_left
+        self._messages_left -= 1
+        return not self.is_full
+
+    def step(self, ask: Ask | None, pause: frozenset[Side], ended: bool, is_amid: bool, is_idle: bool) -> Step:
         """The finished step."""
         to_client, to_server = b"".join(self.to_client), b"".join(self.to_server)
-        return Step(to_client, to_server, tuple(self.records), ask, pause, ended, is_amid)
+        return Step(to_client, to_server, tuple(self.records), ask, self.is_full, pause, ended, is_amid, is_idle)

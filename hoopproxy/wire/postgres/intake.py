@@ -39,6 +39,11 @@ class Intake:
         self._passing: Passing | None = None
         self._then: Callable[[Draft], None] = _nothing
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether a message is going by."""
+        return self._passing is not None
+
     def append(self, data: bytes) -> None:
         """Take what arrived."""
         self._splitter.append(data)

@@ -3,6 +3,9 @@
 Knows neither sockets nor addons. `client_half` and `server_half` hold the rules of each direction.
 """
 
+import sys
+from dataclasses import dataclass
+
 from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation
@@ -21,51 +24,59 @@ from hoopproxy.wire.postgres.terms import Terms
 _NOBODY: frozenset[Side] = frozenset()
 _CLIENT = frozenset((Side.CLIENT,))
 
+STEP_MESSAGES_MAX = 256
+"""Messages of one step where others wait for their turn: some milliseconds of the tiniest ones."""
+
 
 @implementer(IWire)
 class PostgresWire:
     """A machine in the state right after `welcome`: the client was told ReadyForQuery.
 
     It pauses the client while `limits.pending_statements_max` requests are unanswered, and after Terminate until the
-    server closes. It has ended when the server left, or the client did with nothing left to answer.
+    server closes. It has ended when the server left, or the client did with nothing left to answer. No step goes
+    through more than `messages_max` messages.
     """
 
-    def __init__(self, terms: Terms) -> None:
-        self._limits = terms.limits
+    def __init__(self, terms: Terms, messages_max: int = sys.maxsize) -> None:
+        self._limits, self._messages_max = terms.limits, messages_max
         self._queue = Queue()
         book = Book()
         self._client = ClientHalf(terms, book, self._queue)
         self._server = ServerHalf(terms, book, self._queue)
-        self._asking: dict[Side, bool] = {Side.CLIENT: False, Side.SERVER: False}
+        self._from_client, self._from_server = _Direction(self._client), _Direction(self._server)
         self._full = self._ended = self._broken = False
 
     def feed(self, side: Side, data: bytes) -> Step:
-        if self._asking[side]:
-            raise AssertionError(f"the {side.value} was read before its question was answered")
+        direction = self._from(side)
+        if direction.is_busy:
+            raise AssertionError(
+                f"the {side.value} was read before its question was answered or its last step finished"
+            )
         if not data:
             return self._left(side)
-        self._half(side).append(data)
-        return self._run(side, None)
+        direction.half.append(data)
+        return self._run(side, direction, None)
 
-    def resume(self, side: Side, reply: Reply) -> Step:
-        if not self._asking[side]:
-            raise AssertionError(f"nothing was asked about the {side.value}")
-        return self._run(side, reply)
+    def resume(self, side: Side, reply: Reply | None) -> Step:
+        direction = self._from(side)
+        if not (direction.is_unfinished if reply is None else direction.is_asking):
+            raise AssertionError(f"nothing was asked about the {side.value}, or it is to be answered")
+        return self._run(side, direction, reply)
 
-    def _half(self, side: Side) -> ClientHalf | ServerHalf:
-        return self._client if side is Side.CLIENT else self._server
+    def _from(self, side: Side) -> "_Direction":
+        return self._from_client if side is Side.CLIENT else self._from_server
 
-    def _run(self, side: Side, reply: Reply | None) -> Step:
+    def _run(self, side: Side, direction: "_Direction", reply: Reply | None) -> Step:
         if self._broken:
             raise ProtocolViolation(side.value, "This connection was broken off before.")
         if self._ended:
             return Step(ended=True)
         self._broken = True  # unless this returns
-        half, draft = self._half(side), Draft()
+        half, draft = direction.half, Draft(self._messages_max)
         if reply is not None:
             half.answer(reply, draft)
         ask = half.run(draft)
-        self._asking[side] = ask is not None
+        direction.is_asking, direction.is_unfinished = ask is not None, draft.is_full
         full = self._queue.is_full(self._limits)
         if full and not self._full:
             self._client.flush(draft)
@@ -73,13 +84,34 @@ class PostgresWire:
         self._ended = self._client.left and not self._queue
         self._broken = False
         pause = _CLIENT if full or self._client.left else _NOBODY
-        return draft.step(ask, pause, self._ended, self._server.is_amid)
+        return draft.step(ask, pause, self._ended, self._server.is_amid, self._is_idle())
+
+    def _is_idle(self) -> bool:
+        """A client that owes COPY data owes the next move, too."""
+        is_answered = self._queue.copying or not self._queue
+        return is_answered and not (self._from_client.is_busy or self._from_server.is_busy)
 
     def _left(self, side: Side) -> Step:
-        """End of stream. A client that just leaves is taken to have said so."""
-        farewell = TERMINATE if side is Side.CLIENT and not (self._client.left or self._ended) else b""
-        self._ended = True
-        return Step(to_server=farewell, ended=True)
+        """End of stream. A client that stops sending has said goodbye, and hears what it asked for before, as from
+        PostgreSQL; unless it stopped inside a message or owes COPY data, which nobody sends any more."""
+        is_amid = self._client.is_amid or self._queue.copying
+        is_news = side is Side.CLIENT and not (self._client.left or self._ended or self._client.is_amid)
+        self._client.left |= side is Side.CLIENT
+        self._ended |= side is Side.SERVER or is_amid or not self._queue
+        return Step(to_server=TERMINATE if is_news else b"", pause=_CLIENT, ended=self._ended)
+
+
+@dataclass(slots=True)
+class _Direction:
+    """What one side sends, and whether its last step left a question, or more to go through."""
+
+    half: ClientHalf | ServerHalf
+    is_asking: bool = False
+    is_unfinished: bool = False
+
+    @property
+    def is_busy(self) -> bool:
+        return self.is_asking or self.is_unfinished
 
 
 @implementer(IWireFactory)
@@ -90,4 +122,5 @@ class PostgresWires:
         self._limits = limits
 
     def wire(self, passage: Passage, peer: IPeer, protected: frozenset[str], rows_recorded_max: int) -> IWire:
-        return PostgresWire(Terms(peer.catalog, protected, rows_recorded_max, self._limits))
+        terms = Terms(peer.catalog, protected, rows_recorded_max, self._limits)
+        return PostgresWire(terms, STEP_MESSAGES_MAX)
