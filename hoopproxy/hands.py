@@ -11,7 +11,7 @@ from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, stack_size
 from time import monotonic
 from typing import Any, NoReturn, cast
 
@@ -32,6 +32,10 @@ THREADS_MAX = 8
 
 WAITING_MAX = 256
 """Calls of one role that may wait for a thread: more only means that their askers have timed out long ago."""
+
+STACK_BYTES = 128 << 20
+"""Of each thread; only what is used of it is there. libpg_query writes a tree by recursion, 128 bytes a level, without
+a look at the stack's end: a statement of 1 MiB (the most that wire-enforcement reads) may have half a million levels."""
 
 STOP_S_MAX = 5.0
 """How long the end of the process waits for threads that are at work; they are daemons and die with it."""
@@ -121,7 +125,9 @@ class _Pool:
         if self._open >= len(self._threads) < THREADS_MAX:
             thread = Thread(target=self._work, name=f"hoopproxy-{self._role}-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
+            before = stack_size(STACK_BYTES)
             thread.start()
+            stack_size(before)
         self._open += 1
         answer: Deferred[Any] = Deferred()
         self._asked.put((function, answer))

@@ -21,6 +21,9 @@ class Side(Enum):
     CLIENT = "client"
     SERVER = "server"
 
+    # A key of the relay's tables, 26 times for each query; an enum's own hash runs in the interpreter.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> "Side":
         """The end opposite."""

@@ -180,6 +180,23 @@ class Cutter:
         return Cut(bytes(memoryview(output)[:to]), at, rows, masked, marked)
 
 
+def run_of(kind: Py_ssize_t, data: bytearray) -> tuple[int, int]:
+    """How many bytes the complete messages of `kind` at the front of `data` take, and how many they are.
+
+    A length that no message has ends the run: whoever reads on finds it.
+    """
+    cython.declare(at=Py_ssize_t, total=Py_ssize_t, size=Py_ssize_t, count=Py_ssize_t, source=uchar[::1])
+    source, size = data, len(data)
+    at = count = 0
+    while size - at >= 5 and source[at] == kind:
+        total = _int32(source, at + 1) + 1
+        if total < 5 or size - at < total:
+            break
+        at += total
+        count += 1
+    return at, count
+
+
 @cython.cfunc
 @cython.inline
 @cython.exceptval(check=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 from hoopproxy.wire import _kernel
-from hoopproxy.wire._kernel import Cut, Cutter
+from hoopproxy.wire._kernel import Cut, Cutter, run_of
 
-__all__ = ["COMPILED", "Cut", "Cutter", "interpreted"]
+__all__ = ["COMPILED", "Cut", "Cutter", "interpreted", "run_of"]
 
 _SOURCE = Path(__file__).with_name("_kernel.py")
 

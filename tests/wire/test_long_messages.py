@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections import deque
+from dataclasses import replace
 from itertools import cycle
 
 import pytest
@@ -35,7 +36,7 @@ from hoopproxy.wire.postgres.messages import command_complete, data_row, ready_f
 from hoopproxy.wire.postgres.pieces import LongRow
 from hoopproxy.wire.postgres.requests import SYNC, query
 
-from .fake_postgres import MASKED, TABLES
+from .fake_postgres import MASKED, TABLES, FakePostgres
 from .rig import Rig, cuts, machine
 
 CUSTOMERS = row_description(TABLES["customers"])
@@ -310,3 +311,28 @@ def test_a_client_that_stops_after_a_message_hears_its_answer() -> None:
     assert not step.ended and step.to_server == requests.TERMINATE
     rig.serve()
     assert rig.ended and rig.shown.endswith(IDLE)
+
+
+def test_nothing_of_ours_gets_into_a_message_that_goes_by() -> None:
+    """The server would take as many bytes of the client's for messages, and nobody has judged those."""
+    rig = Rig(wire=machine(limits=replace(TINY, pending_statements_max=2)))
+    rig.talk(parse("", "insert") + SYNC)
+    long = bind(LONG * 40)
+    rig.client(parse("b", "insert") + long[:-10])
+    assert rig.pause == frozenset(), "or its end would never come"
+    rig.client(long[-10:])
+    assert rig.sent.endswith(parse("b", "insert") + long + requests.FLUSH) and rig.pause == frozenset((Side.CLIENT,))
+
+
+def test_a_copy_that_is_refused_behind_a_message_that_goes_by_is_ended_after_it() -> None:
+    rig = Rig(wire=machine(limits=TINY))
+    rig.plan = lambda shape: Plan(shape, (Keep(), Keep()), refusal="No.")
+    rig.server = FakePostgres(strict=False)
+    rig.talk(parse("a", "insert") + SYNC)
+    long = bind(LONG * 40, statement="a")
+    rig.client(query("select customers;copy in") + long[:-10])
+    sent = len(rig.sent)
+    rig.serve()
+    assert rig.sent[sent:] == b"", "inside the Bind"
+    rig.client(long[-10:])
+    assert rig.sent[sent:].startswith(long[-10:] + b"f")

@@ -57,6 +57,7 @@ class ClientHalf:
         self._described: Portal | None = None
         self._number = 0
         self._copied = 0
+        self._ours: list[bytes] = []
         self.left = False
 
     @property
@@ -70,8 +71,15 @@ class ClientHalf:
 
     def run(self, draft: Draft) -> Statement | None:
         """Go through what arrived, up to the first question. @raise ProtocolViolation."""
-        while not self.left:
-            arrived = self._intake.next(draft)
+        while not self.left and self._intake.go_by(draft):
+            draft.to_server += self._ours
+            self._ours.clear()
+            if not draft.takes_one():
+                return None
+            if self._queue.is_full(self._terms.limits):
+                draft.is_full = True
+                return None
+            arrived = self._intake.next()
             if arrived is None:
                 return None
             if self._queue.copying and arrived.kind not in _IN_COPY:
@@ -99,7 +107,7 @@ class ClientHalf:
         if self._queue.skipping:
             pass
         elif long.kind == b"d":
-            self._copied += long.total - HEADER_BYTES
+            self._copied += long.total - long.count * HEADER_BYTES
             self._intake.pass_on(Through(long.total))
             return
         elif long.kind == b"B":
@@ -329,6 +337,10 @@ class ClientHalf:
         b"F": _function_call,
         b"X": _terminate,
     }
+
+    def interject(self, data: bytes, draft: Draft) -> None:
+        """Say something of our own to the server, as soon as the message that is going by is over."""
+        (self._ours if self.is_amid else draft.to_server).append(data)
 
     def flush(self, draft: Draft) -> None:
         """Make the server answer what it has, for a client that is not read until it did."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.model import Side
+from hoopproxy.wire.kernel import run_of
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.framing import HEADER_BYTES, Message, Splitter
 from hoopproxy.wire.postgres.pieces import BIND_HEAD_BYTES_MAX, Passing
@@ -18,16 +19,18 @@ SHORT_BYTES_MAX = 10_000
 _FRONTS = {b"Q": 0, b"P": SHORT_BYTES_MAX, b"B": BIND_HEAD_BYTES_MAX, b"F": 0, b"d": 0}
 """The kinds that carry data, and how much of a long one has to be read before it may go by."""
 
+_COPY_DATA = ord("d")
 _SHORT = frozenset((b"C", b"D", b"E", b"H", b"S", b"X", b"c", b"f"))
 
 
 @dataclass(frozen=True, slots=True)
 class Long:
-    """A message of `total` bytes that is not held: COPY data, or longer than the limit. `front` begins its body."""
+    """Bytes that are not held: a message that is too long, or `count` of COPY data. `front` begins the body."""
 
     kind: bytes
     total: int
-    front: bytes
+    front: bytes = b""
+    count: int = 1
 
 
 class Intake:
@@ -41,7 +44,8 @@ class Intake:
 
     @property
     def is_amid(self) -> bool:
-        """Whether a message is going by."""
+        """Whether a message is going by. Nothing of the gateway's own may get between its pieces: the server would take
+        as many bytes of the client's for messages, which nobody has judged."""
         return self._passing is not None
 
     def append(self, data: bytes) -> None:
@@ -52,14 +56,18 @@ class Intake:
         """Let the message at the front go by like this, and `then` do something about it."""
         self._passing, self._then = passing, then or _nothing
 
-    def next(self, draft: Draft) -> Message | Long | None:
-        """The next message, once what goes by before it went into `draft`. @raise ProtocolViolation."""
+    def go_by(self, draft: Draft) -> bool:
+        """Let by what is there of a message that goes by; whether the next one may begin. @raise ProtocolViolation."""
         if self._passing is not None:
             draft.to_server.append(self._passing.feed(self._splitter.buffer))
             if not self._passing.is_over:
-                return None
+                return False
             self._passing = None
             self._then(draft)
+        return True
+
+    def next(self) -> Message | Long | None:
+        """The next message, where none is going by. @raise ProtocolViolation."""
         head = self._splitter.head()
         if head is None:
             return None
@@ -68,7 +76,10 @@ class Intake:
             raise ProtocolViolation("client", "A message of an unknown kind was sent.", detail=f"kind {kind!r}")
         if kind in _SHORT and total - 1 > SHORT_BYTES_MAX:
             raise ProtocolViolation("client", "A message came with an impossible length.", detail=f"{kind!r}, {total}")
-        if kind == b"d" or total > self._held_bytes_max:
+        if kind == b"d":
+            size, count = run_of(_COPY_DATA, self._splitter.buffer)
+            return Long(kind, size, count=count) if count else Long(kind, total)
+        if total > self._held_bytes_max:
             front = min(total - HEADER_BYTES, _FRONTS.get(kind, 0))
             if len(self._splitter.buffer) < HEADER_BYTES + front:
                 return None

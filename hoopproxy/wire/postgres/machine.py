@@ -42,7 +42,7 @@ class PostgresWire:
         self._queue = Queue()
         book = Book()
         self._client = ClientHalf(terms, book, self._queue)
-        self._server = ServerHalf(terms, book, self._queue)
+        self._server = ServerHalf(terms, book, self._queue, self._client.interject)
         self._from_client, self._from_server = _Direction(self._client), _Direction(self._server)
         self._full = self._ended = self._broken = False
 
@@ -77,7 +77,7 @@ class PostgresWire:
             half.answer(reply, draft)
         ask = half.run(draft)
         direction.is_asking, direction.is_unfinished = ask is not None, draft.is_full
-        full = self._queue.is_full(self._limits)
+        full = self._queue.is_full(self._limits) and not self._client.is_amid
         if full and not self._full:
             self._client.flush(draft)
         self._full = full

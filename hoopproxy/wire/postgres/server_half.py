@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from hoopproxy.events import Copied, Faulted, Field, Plan, Reply, Shape
 from hoopproxy.model import Side
+from hoopproxy.wire.kernel import run_of
 from hoopproxy.wire.postgres import messages, pending
 from hoopproxy.wire.postgres.complaints import harmless_notice, read_error, readable
 from hoopproxy.wire.postgres.draft import Draft
@@ -21,14 +22,16 @@ from hoopproxy.wire.postgres.terms import Terms
 
 _COPY_FAIL = message(b"f", string("refused by hoopproxy"))
 _COPY_OUT = "The gateway can't mask what COPY sends here, because values are judged by their content; use SELECT."
+_COPY_DATA = ord("d")
 _FORGET_ALL = ("DISCARD ALL", "DEALLOCATE ALL")
 
 
 class ServerHalf:
     """The server's direction."""
 
-    def __init__(self, terms: Terms, book: Book, queue: Queue) -> None:
+    def __init__(self, terms: Terms, book: Book, queue: Queue, interject: Callable[[bytes, Draft], None]) -> None:
         self._terms, self._book, self._queue = terms, book, queue
+        self._interject = interject
         self._inbox = Splitter(Side.SERVER)
         self._results = Results(terms, queue)
         self._held: Message | None = None
@@ -59,6 +62,8 @@ class ServerHalf:
                 if not self._pass(self._passing, draft):
                     return None
                 self._passing = None
+            if not draft.takes_one():
+                return None
             head = self._inbox.head() if self._held is None else None
             if head is not None and head[0] == b"D":
                 rows = self._results.rows(self._inbox.buffer, draft)
@@ -71,6 +76,11 @@ class ServerHalf:
             if head is not None and head[0] == b"d":
                 if not self._copying:
                     raise unexpected(head[0], self._queue)
+                size, count = run_of(_COPY_DATA, self._inbox.buffer)
+                if count:
+                    self._results.show(self._inbox.take(size), draft)
+                    self._copied += size - count * HEADER_BYTES
+                    continue
                 if len(self._inbox.buffer) < head[1] <= self._terms.limits.chunk_bytes_max:
                     return None  # short ones go whole, so that the gateway can have a last word between them
                 self._passing = Through(head[1])
@@ -213,7 +223,7 @@ class ServerHalf:
         self._copying_head(message)
         if self._results.muted:
             # The client doesn't know that data are wanted, and its Sync, if it sent one, was ignored (`copy_begins`).
-            draft.to_server.append(_COPY_FAIL + SYNC * self._queue.ends_with_sync())
+            self._interject(_COPY_FAIL + SYNC * self._queue.ends_with_sync(), draft)
             return
         self._queue.copy_begins()
         self._results.show(message.raw, draft)
