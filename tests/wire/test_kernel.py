@@ -1,12 +1,14 @@
 """The row kernel: what it makes of rows, that it understands all or passes none, and that compiled it does the same."""
 
 import re
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.kernel import run
 from hoopproxy.errors import AddonFailure, ProtocolViolation, SessionError
 from hoopproxy.events import Call, Constant, Keep, KeepEnds, Null, Operation
 from hoopproxy.wire import kernel
@@ -135,6 +137,24 @@ def test_compiled_and_interpreted_are_equal_on_whatever_comes(
     operations, data = case
     compiled, interpreted = (outcome(module, operations, data, marked) for module in (kernel, INTERPRETED))
     assert compiled == interpreted
+
+
+STREAMS, BLOCK = 10_000, 1_000
+
+
+@pytest.mark.parametrize("first", range(0, STREAMS, BLOCK))
+def test_they_are_equal_on_ten_thousand_streams_however_these_are_cut(first: int) -> None:
+    """Rows of any cells under any plan, short and malformed ones among them; each is one seed."""
+    rows = broken = 0
+    for seed in range(first, first + BLOCK):
+        try:
+            walked = run(Random(seed).randbytes(40 + seed % 400))
+        except BaseException as why:
+            why.add_note(f"seed {seed}: fuzz.kernel.run(Random({seed}).randbytes({40 + seed % 400}))")
+            raise
+        rows += sum(count for _, count, _, _ in walked.counts)
+        broken += walked.broke is not None
+    assert rows > BLOCK and BLOCK / 4 < broken < BLOCK * 3 / 4, (rows, broken)
 
 
 @given(table=tables(), at=st.integers(0, 2000))

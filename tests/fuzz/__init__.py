@@ -1,0 +1,1 @@
+"""Tests of fuzz/: kept seeds, played without a fuzzer."""
