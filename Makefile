@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = .venv
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help build demo test check format bench clean FORCE
+.PHONY: help build demo test check format bench load fuzz clean FORCE
 .DEFAULT_GOAL = help
 
 help: ## say what there is (default)
@@ -26,6 +26,7 @@ demo: build ## show what it does on a real PostgreSQL; ONCE=1 ends after the tou
 
 test: ## run all tests on real servers; ARGS='tests/wire -k cut' picks some
 	@.ci/system-packages
+	@.ci/npm-packages
 	@$(MAKE) --no-print-directory build
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -35,8 +36,17 @@ check: build ## format, lint, types and import contracts, in under a minute
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: build ## measure the row kernel; bench/README.md tells how to read the numbers
-	@$(BIN)/python bench/rows.py
+bench: build ## measure against pgbouncer and haproxy; QUICK=1 tries it out, ONLY=REGEX, ROUNDS=N, MINUTES=N, SEED=N, MARKDOWN=PAGE
+	@.ci/bench-packages
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(MARKDOWN),--markdown '$(MARKDOWN)')
+
+load: build ## many sessions, huge values: the whole of tests/load, of which `make test` runs a small one; ARGS='-k value'
+	@LOAD=full $(BIN)/python -m pytest tests/load --timeout=1200 $(ARGS)
+
+fuzz: build ## fuzz all that parses outsiders' bytes, SECONDS=60 each; HARNESS='client server' picks some (fuzz/README.md)
+	@.boot/bin/uv sync --quiet --frozen --all-extras --group dev --group fuzz --python .boot/bin/python
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(HARNESS)
 
 format: build ## bring files into form
 	@$(BIN)/ruff format .
@@ -46,7 +56,8 @@ clean: ## remove all that make made
 	rm -rf .boot .venv .stamps build *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -f hoopproxy/wire/_kernel.c hoopproxy/wire/_kernel*.so
-	find hoopproxy plugins tests twisted -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf fuzz/corpus fuzz/crashes
+	find hoopproxy plugins tests fuzz twisted -name __pycache__ -prune -exec rm -rf {} +
 
 .boot/.uv-$(UV_VERSION):
 	@rm -rf .boot

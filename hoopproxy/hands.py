@@ -35,7 +35,7 @@ WAITING_MAX = 256
 
 STACK_BYTES = 128 << 20
 """Of each thread; only what is used of it is there. libpg_query writes a tree by recursion, 128 bytes a level, without
-a look at the stack's end: a statement of 1 MiB (the most that wire-enforcement reads) may have half a million levels."""
+a look at its end: a statement of 1 MiB (the most that wire-enforcement reads) may have half a million levels."""
 
 STOP_S_MAX = 5.0
 """How long the end of the process waits for threads that are at work; they are daemons and die with it."""

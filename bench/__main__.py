@@ -1,0 +1,108 @@
+"""`make bench`: measures hoopproxy against the direct way, pgbouncer and haproxy. README.md tells how to read it."""
+
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import randbelow
+
+import click
+from rich.console import Console
+
+from bench import report, rows
+from bench.about import about
+from bench.lines import Line, lines
+from bench.rounds import IDLE, Plan, Results, perform
+from bench.stage import Stage
+from bench.workloads import QUICK, WHOLE, workloads
+from hoopproxy.testing.installations import choose
+
+KERNEL = "row kernel"
+RESULTS = Path(__file__).parent / "results"
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
+@click.option("--only", default="", help="A regular expression: lines 'workload, contender, legs' that match.")
+@click.option("--quick", is_flag=True, help="One round over little data, to try things out.")
+@click.option("--seed", type=int, help="Of the order; default: a new one, which is printed.")
+@click.option("--minutes", default=15.0, show_default=True, help="No round begins that would end later.")
+@click.option(
+    "--into", type=click.Path(path_type=Path, file_okay=False), default=RESULTS, help="Where to keep results."
+)
+@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Also put the tables into this page.")
+@click.option("--show", type=click.Path(path_type=Path, exists=True), help="Measure nothing, show this file's results.")
+def main(
+    rounds: int,
+    only: str,
+    quick: bool,
+    seed: int | None,
+    minutes: float,
+    into: Path,
+    markdown: Path | None,
+    show: Path | None,
+) -> None:
+    """Measure, print tables, and keep all numbers."""
+    console = Console(width=max(150, Console().width), highlight=False)
+    if show is not None:
+        results = report.read(show)
+    else:
+        results = _measure(console, 1 if quick else rounds, only, quick, seed, minutes)
+        path = report.keep(results, into)
+        console.print(f"All numbers: {path}")
+    report.show(results, console)
+    if markdown is not None:
+        report.put_into(markdown, results)
+    for failure in results.failures:
+        console.print(f"[red]FAILED[/] {failure}")
+    sys.exit(bool(results.failures))
+
+
+def _measure(console: Console, rounds: int, only: str, quick: bool, seed: int | None, minutes: float) -> Results:
+    pattern, scale = re.compile(only), QUICK if quick else WHOLE
+    if pattern.search(KERNEL):
+        rows.main()
+    version, _ = choose(None, tls=True)
+
+    def wants(workload: str, line: Line) -> bool:
+        return pattern.search(f"{workload}, {line}") is not None
+
+    chosen = workloads(scale)
+    names = [(workload.name, workload.takes) for workload in chosen]
+    wanted = [
+        line
+        for line in lines(version)
+        if wants(IDLE, line) or any(takes(line) and wants(name, line) for name, takes in names)
+    ]
+    plan = Plan(rounds, randbelow(10**6) if seed is None else seed, minutes, scale, wants)
+    with tempfile.TemporaryDirectory(prefix="hoopproxy-bench-") as directory:
+        results = Results(about(Path(directory), version))
+        if wanted:
+            with _progress(console) as say, Stage(Path(directory), wanted, scale.people) as stage:
+                done = perform(stage, chosen, plan, say, results)
+            results.about["order"] = f"seed {plan.seed}, {done} of {rounds} rounds"
+    return results
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """Shows what is going on: in one line of a terminal, or line by line in a log."""
+    began_s = time.monotonic()
+    if console.is_terminal:
+        with console.status("starting everybody") as status:
+            yield status.update
+    else:
+        yield lambda what: click.echo(f"{time.monotonic() - began_s:6.1f} s  {what}", err=True)
+
+
+if __name__ == "__main__":
+    files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # a thousand connections, at both ends
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(end, lambda *_: sys.exit(1))  # as Ctrl-C: everybody who was started is ended
+    main()

@@ -1,0 +1,26 @@
+"""The suite from end to end over a real server and a real gateway; pgbouncer and haproxy are not needed for that."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from bench.__main__ import main
+from bench.report import read
+
+ONLY = r"^(SELECT 1, one client|bulk SELECT), (direct|hoopproxy, 2 of 8 masked), plaintext"
+
+
+def test_one_workload_is_measured_and_kept(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(main, ["--quick", "--only", ONLY, "--into", str(tmp_path), "--seed", "1"])
+    assert ran.exit_code == 0, ran.output
+    (path,) = tmp_path.glob("*.json")
+    results = read(path)
+    assert not results.failures
+    assert {(one.workload, one.line.contender) for one in results.measurements} == {
+        (workload, contender)
+        for workload in ("bulk SELECT", "SELECT 1, one client")
+        for contender in ("direct", "hoopproxy, 2 of 8 masked")
+    }
+    assert all((one.figures.cpu_s is not None) == ("hoopproxy" in one.line.contender) for one in results.measurements)
+    shown = CliRunner().invoke(main, ["--show", str(path)])
+    assert "rows(1000), bounded" in shown.output
