@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = .venv
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help build demo test check format bench load fuzz clean FORCE
+.PHONY: help build demo test check format bench load fuzz simulate clean FORCE
 .DEFAULT_GOAL = help
 
 help: ## say what there is (default)
@@ -47,6 +47,9 @@ load: build ## many sessions, huge values: the whole of tests/load, of which `ma
 fuzz: build ## fuzz all that parses outsiders' bytes, SECONDS=60 each; HARNESS='client server' picks some (fuzz/README.md)
 	@.boot/bin/uv sync --quiet --frozen --all-extras --group dev --group fuzz --python .boot/bin/python
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(HARNESS)
+
+simulate: build ## play whole gateways under random weather: SEEDS=1000 of them, or SEED=N again, line by line (docs/testing.md)
+	@$(BIN)/python -m hoopproxy.testing.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 format: build ## bring files into form
 	@$(BIN)/ruff format .

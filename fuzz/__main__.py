@@ -16,7 +16,7 @@ from typing import IO
 
 ROOM = Path(__file__).parent
 HARNESSES = ("startup", "client", "server", "login", "catalog", "kernel", "pieces", "sql", "bundle", "control")
-INPUT_BYTES_MAX = 1024
+INPUT_BYTES_MAX = 512
 """Longer inputs are slower and find no more: one decision takes a byte or two."""
 
 STARTERS = 64
