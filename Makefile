@@ -56,7 +56,7 @@ format: build ## bring files into form
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove all that make made
-	rm -rf .boot .venv .stamps build *.egg-info
+	rm -rf .boot .venv .npm-packages .stamps build *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -f hoopproxy/wire/_kernel.c hoopproxy/wire/_kernel*.so
 	rm -rf fuzz/corpus fuzz/crashes

@@ -79,8 +79,9 @@ VARIANTS: Mapping[str, Driver] = {
     "psycopg_binary": replace(PSYCOPG, options={"binary": True}),
     "asyncpg_uncached": replace(ASYNCPG, options={"cache": 0}),
     "node_binary": replace(NODE, options={"binary": True}),
-    "pgjdbc_prepared": replace(PGJDBC, options={"prepareThreshold": "1", "autosave": "always"}),
-    "pgjdbc_binary": replace(PGJDBC, options={"prepareThreshold": "-1", "preparedStatementCacheQueries": "20"}),
+    "pgjdbc_prepared": replace(
+        PGJDBC, options={"prepareThreshold": "1", "preparedStatementCacheQueries": "20", "autosave": "always"}
+    ),
     "pgjdbc_simple": replace(PGJDBC, options={"preferQueryMode": "simple"}),
     "lib_pq_binary": replace(LIB_PQ, options={"binary_parameters": "yes"}),
 }
