@@ -219,10 +219,10 @@ def stopped(pid: int) -> Any:
 
 
 def wait_in_server(cluster: PostgresCluster, condition: str) -> None:
-    """Waits for it where it happens, for at most ten seconds."""
+    """Waits for it where it happens, for at most a minute."""
     cluster.execute(f"""
     DO $$ BEGIN
-        FOR i IN 1..500 LOOP
+        FOR i IN 1..3000 LOOP
             PERFORM pg_stat_clear_snapshot();
             EXIT WHEN {condition};
             PERFORM pg_sleep(0.02);

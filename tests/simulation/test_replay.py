@@ -47,7 +47,7 @@ def test_a_finding_tells_how_to_see_it_again_and_what_led_to_it() -> None:
         addons.maskers = [Forgets(addons.maskers[0], protects="public.customers.card")]
         return addons
 
-    first = found(furnish)
+    first = next(found(furnish))
     with pytest.raises(Found) as again:
         simulate(first.seed, furnish)
     assert str(first) == str(again.value)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoopproxy.testing.bare_client import Answer, BareClient, Refused, message, query
@@ -21,6 +21,7 @@ ERROR = message(b"E", b"SERROR\0C22012\0Mdivision by zero\0\0")
 STREAM = message(b"T", b"columns") + b"".join(ROWS) + message(b"C", b"SELECT 3\0") + ERROR + message(b"Z", b"I")
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=30))
 def test_an_answer_is_the_same_however_it_arrives(cuts: list[int]) -> None:
     answer, places = Answer(), sorted({0, *cuts, len(STREAM)})

@@ -99,7 +99,7 @@ class World:
         self.clients: list[tuple[Client, Seen]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self._furnish = furnish
-        self._serving: dict[Connection, Deferred[None]] = {}
+        self._serving: dict[Connection, tuple[Deferred[None], Seen]] = {}
         self._is_stopping = False
         self._count = 0
         self._build()
@@ -205,7 +205,8 @@ class World:
         """As `listen.server` does."""
         arrival, seen = frontend.arrival, frontend.seen
         self.gateway.crowd.enter(arrival.connection_id, arrival.client.address)
-        self._serving[connection] = running = Deferred.fromCoroutine(self._speak(connection, frontend))
+        running = Deferred.fromCoroutine(self._speak(connection, frontend))
+        self._serving[connection] = running, seen
         await running
         seen.over_s = self.clock.seconds()
         self.trace.note(arrival.connection_id, "served")
@@ -218,7 +219,6 @@ class World:
         try:
             await run(frontend, self.gateway)
         except CancelledError:
-            frontend.seen.was_cut_off = True
             connection.abort()
         except Exception as why:  # noqa: BLE001 # whatever it is, it is a finding
             frontend.seen.crash = why
@@ -244,7 +244,8 @@ class World:
         self.clock.callLater(self.limits.drain_s_max, self._cut_off)
 
     def _cut_off(self) -> None:
-        for connection, running in tuple(self._serving.items()):
+        for connection, (running, seen) in tuple(self._serving.items()):
+            seen.was_cut_off = True
             connection.abort()
             running.cancel()
 
