@@ -1,4 +1,4 @@
-"""`twistd hoopproxy`: builds the gateway out of configuration and runs it. The only file that knows every room.
+"""`twistd hoopproxy`: what the gateway stands in, by its configuration, and the services that run it.
 
 Holds no decision: what may pass is decided in `hoopproxy.session`, called from here once per connection.
 """
@@ -17,12 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 
-from hoopproxy.admit.admission import Admission
-from hoopproxy.admit.crowd import Crowd
-from hoopproxy.admit.keyring import Keyring
-from hoopproxy.admit.leases import Leases
-from hoopproxy.admit.places import Places
-from hoopproxy.asking import Asking
+from hoopproxy.assembly import Surroundings, assembled
 from hoopproxy.commands import Commands
 from hoopproxy.config.load import load
 from hoopproxy.config.model import Config
@@ -31,15 +26,13 @@ from hoopproxy.described import lines
 from hoopproxy.dial.resolver import Resolver
 from hoopproxy.errors import ConfigError, Revoked, SessionError
 from hoopproxy.evidence.entries import GatewayStarted, GatewayStopped
-from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.server import Server
 from hoopproxy.model import Endpoint
 from hoopproxy.registry import Addons, Protocols, build, protocols
-from hoopproxy.relay.judges import Judges
 from hoopproxy.scheduler import TwistedScheduler
-from hoopproxy.session import Gateway, run
+from hoopproxy.session import run
 from hoopproxy.watchdog import Watchdog
 from hoopproxy.wire.kernel import COMPILED
 
@@ -100,51 +93,24 @@ class _Lines:
         self._log.error("{line}", line=line)
 
 
-def assembled(reactor: Any, config: Config, addons: Addons, spoken: Protocols, scheduler: TwistedScheduler) -> Gateway:
-    """The gateway: every room with what it needs, and nothing that it doesn't."""
-    limits, log = config.limits, structlog.get_logger("hoopproxy")
-    ask = Asking(scheduler, limits.decision_s_max)
-    leases = Leases(scheduler)
-    own = frozenset(Endpoint(address, listener.port) for listener in config.listeners for address in listener.addresses)
-    places = Places(
-        checks=addons.residency,
-        zones=config.zones,
+def surroundings(reactor: Any, config: Config, spoken: Protocols, scheduler: TwistedScheduler) -> Surroundings:
+    """What the configuration says of where the gateway stands."""
+    limits = config.limits
+    return Surroundings(
         gateway_name=config.gateway.name,
         gateway_country=config.gateway.country,
         storage_country=config.storage_country,
-        own=own,
-        scheduler=scheduler,
-        ask=ask,
-    )
-    admission = Admission(
-        authenticators=addons.authenticators,
-        router=addons.router,
-        grant_sources=addons.grants,
-        places=places,
-        resolver=Resolver(reactor, limits),
+        zones=config.zones,
+        own=frozenset(Endpoint(address, each.port) for each in config.listeners for address in each.addresses),
         roles_of=config.policy.roles_of,
-        leases=leases,
-        limits=limits,
-        scheduler=scheduler,
-        ask=ask,
-    )
-    pseudonyms = Pseudonyms(config.gateway.pseudonym_key_file.read_bytes())
-    ledger = Ledger(addons.evidence, pseudonyms, scheduler, config.gateway.name, ask)
-    return Gateway(
-        admission=admission,
-        crowd=Crowd(limits),
-        leases=leases,
-        keyring=Keyring(addons.credentials, ask),
+        pseudonyms=Pseudonyms(config.gateway.pseudonym_key_file.read_bytes()),
+        resolver=Resolver(reactor, limits),
         dialers={name: dialer(reactor, limits, scheduler) for name, dialer in spoken.dialers.items()},
         wires={name: wire(limits) for name, wire in spoken.wires.items()},
-        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask),
-        recorder=addons.recorder,
-        ledger=ledger,
         limits=limits,
         scheduler=scheduler,
-        ask=ask,
         new_session_id=lambda: secrets.token_hex(10),
-        tell=log.info,
+        tell=structlog.get_logger("hoopproxy").info,
     )
 
 
@@ -160,10 +126,9 @@ class GatewayService(MultiService):
         self._reactor, self._config, self._addons = reactor, config, addons
         self._ready = scheduler.signal()
         self._log = structlog.get_logger("hoopproxy")
-        self._gateway = gateway = assembled(reactor, config, addons, spoken, scheduler)
+        self._gateway = gateway = assembled(addons, surroundings(reactor, config, spoken, scheduler))
         self._feed = Feed()
         gateway.ledger.follow = self._feed.tell
-        addons.recorder.chunk_noted = gateway.ledger.note
         listeners = [spoken.listeners[each.protocol](each, limits, scheduler) for each in config.listeners]
         self._servers = {
             each.settings.name: Server(reactor, each, limits, scheduler, self._serve, gateway.crowd)

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from hoopproxy.access.policy import Policy, Role
+from hoopproxy.assembly import assembled
 from hoopproxy.errors import SessionError
 from hoopproxy.interfaces import IDialer, IFrontend, IPeer, IReached, IResolver
 from hoopproxy.masks import Catalog, Relation
@@ -35,7 +36,7 @@ from hoopproxy.scheduler import Signal, TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits
 from hoopproxy.testing import healthy
-from hoopproxy.testing.assembly import Surroundings, assembled
+from hoopproxy.testing.assembly import in_germany
 
 CANARY = b"canary-4111111111111111"
 """The protected value that the scripted target answers with: no client may ever see it."""
@@ -230,8 +231,8 @@ class House:
         self.scheduler = TwistedScheduler(self.clock)
         self.dialer = MemoryDialer()
         self.resolver = MemoryResolver({"db.example": (ip_address("203.0.113.7"),)})
-        around = Surroundings(self.scheduler, self.resolver, self.dialer, self._new_id, self._tell)
-        self.gateway = assembled(self.addons, POLICY, self.limits, around)
+        ends = self.scheduler, self.resolver, self.dialer
+        self.gateway = assembled(self.addons, in_germany(POLICY, self.limits, *ends, self._new_id, self._tell))
         self.leases = self.gateway.leases
         self._connections = 0
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from hoopproxy.assembly import assembled
 from hoopproxy.connection import Connection
 from hoopproxy.errors import Revoked, SessionError
 from hoopproxy.evidence.entries import GatewayStopped
@@ -26,7 +27,7 @@ from hoopproxy.registry import Setting
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
-from hoopproxy.testing.assembly import GATEWAY, Surroundings, assembled
+from hoopproxy.testing.assembly import GATEWAY, in_germany
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.healthy import Addons
 from hoopproxy.testing.house import START_S
@@ -116,8 +117,8 @@ class World:
         addons.credentials = [_Revealing(each, self.witness) for each in addons.credentials]
         addons = Troubles(self.weather, scheduler, self.limits.decision_s_max, self.trace).over(addons)
         targets = Targets(self.network, self.weather, self.witness, self.limits, scheduler)
-        around = Surroundings(scheduler, first_party.Hosts(), targets, self._new_id, self._tell)
-        self.gateway = assembled(addons, rules, self.limits, around)
+        ends = scheduler, first_party.Hosts(), targets
+        self.gateway = assembled(addons, in_germany(rules, self.limits, *ends, self._new_id, self._tell))
         self.gateway.ledger.follow = self.witness.follows
         leaf = Authority(self.directory / "ca", "simulation").issue("gateway", dns=("gateway.example",))
         files = str(leaf.certificate_file), str(leaf.key_file)

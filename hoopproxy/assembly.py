@@ -1,0 +1,133 @@
+"""A gateway out of its addons and its surroundings: the one place where the rooms are wired to each other.
+
+Knows no configuration file and no listener, and no addon but by its role.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hoopproxy.admit.admission import Admission
+from hoopproxy.admit.crowd import Crowd
+from hoopproxy.admit.keyring import Keyring
+from hoopproxy.admit.leases import Leases
+from hoopproxy.admit.places import Places
+from hoopproxy.asking import Asking
+from hoopproxy.evidence.ledger import Ledger
+from hoopproxy.evidence.pseudonyms import Pseudonyms
+from hoopproxy.interfaces import (
+    IAuthenticator,
+    ICredentialSource,
+    IDialer,
+    IEnforcement,
+    IEvidenceSink,
+    IGrantSource,
+    IMasker,
+    IRecorder,
+    IResidencyCheck,
+    IResolver,
+    IRouter,
+    IScheduler,
+    IStatementGuard,
+    IWireFactory,
+)
+from hoopproxy.model import Endpoint, Identity
+from hoopproxy.relay.judges import Judges
+from hoopproxy.residency.zones import Zones
+from hoopproxy.session import Gateway
+from hoopproxy.settings import Limits
+
+
+class Roles(Protocol):
+    """All addons, by role and in the order in which they are asked."""
+
+    @property
+    def authenticators(self) -> Sequence[IAuthenticator]: ...
+    @property
+    def router(self) -> IRouter: ...
+    @property
+    def grants(self) -> Sequence[IGrantSource]: ...
+    @property
+    def residency(self) -> Sequence[IResidencyCheck]: ...
+    @property
+    def credentials(self) -> Sequence[ICredentialSource]: ...
+    @property
+    def guards(self) -> Sequence[IStatementGuard]: ...
+    @property
+    def maskers(self) -> Sequence[IMasker]: ...
+    @property
+    def enforcement(self) -> IEnforcement: ...
+    @property
+    def recorder(self) -> IRecorder: ...
+    @property
+    def evidence(self) -> IEvidenceSink: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a gateway stands in: its name and places, time, the ways to its targets, and who reads what it tells.
+
+    `own` is where it listens itself. `tell` writes to the operator's log.
+    """
+
+    gateway_name: str
+    gateway_country: str
+    storage_country: str
+    zones: Zones
+    own: frozenset[Endpoint]
+    roles_of: Callable[[Identity], frozenset[str]]
+    pseudonyms: Pseudonyms
+    resolver: IResolver
+    dialers: Mapping[str, IDialer]
+    wires: Mapping[str, IWireFactory]
+    limits: Limits
+    scheduler: IScheduler
+    new_session_id: Callable[[], str]
+    tell: Callable[..., None]
+
+
+def assembled(addons: Roles, around: Surroundings) -> Gateway:
+    """The gateway: every room with what it needs, and nothing that it doesn't. Its recorder notes chunks in its log."""
+    limits, scheduler = around.limits, around.scheduler
+    ask = Asking(scheduler, limits.decision_s_max)
+    leases = Leases(scheduler)
+    places = Places(
+        checks=addons.residency,
+        zones=around.zones,
+        gateway_name=around.gateway_name,
+        gateway_country=around.gateway_country,
+        storage_country=around.storage_country,
+        own=around.own,
+        scheduler=scheduler,
+        ask=ask,
+    )
+    admission = Admission(
+        authenticators=addons.authenticators,
+        router=addons.router,
+        grant_sources=addons.grants,
+        places=places,
+        resolver=around.resolver,
+        roles_of=around.roles_of,
+        leases=leases,
+        limits=limits,
+        scheduler=scheduler,
+        ask=ask,
+    )
+    ledger = Ledger(addons.evidence, around.pseudonyms, scheduler, around.gateway_name, ask)
+    addons.recorder.chunk_noted = ledger.note
+    return Gateway(
+        admission=admission,
+        crowd=Crowd(limits),
+        leases=leases,
+        keyring=Keyring(addons.credentials, ask),
+        dialers=around.dialers,
+        wires=around.wires,
+        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask),
+        recorder=addons.recorder,
+        ledger=ledger,
+        limits=limits,
+        scheduler=scheduler,
+        ask=ask,
+        new_session_id=around.new_session_id,
+        tell=around.tell,
+    )
