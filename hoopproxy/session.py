@@ -13,7 +13,7 @@ from hoopproxy.admit.keyring import Keyring
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import OutOfZone
 from hoopproxy.asking import Asking
-from hoopproxy.errors import LimitReached, SessionError
+from hoopproxy.errors import LimitReached, Revoked, SessionError
 from hoopproxy.evidence.entries import Confirmed, Crashed, Denied, Ended, Entry, Permitted
 from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.interfaces import IDialer, IFrontend, IReached, IRecorder, IScheduler, IWireFactory
@@ -71,14 +71,21 @@ async def run(frontend: IFrontend, gateway: Gateway) -> None:
     except SessionError as why:
         frontend.refuse(session_id, why)
         gateway.tell("denied", session=session_id, code=why.code, sentence=why.sentence, detail=why.detail)
-        target_name = credentials.target_name if credentials else ""
         verdicts = why.verdicts if isinstance(why, OutOfZone) else ()
-        await _last_note(gateway, Denied.of(session_id, arrival, identity, target_name, why, verdicts))
+        await _last_note(gateway, Denied.of(session_id, arrival, identity, _target_name(credentials), why, verdicts))
+    except gateway.scheduler.cancelled:
+        stop = Revoked("The gateway is stopping; connect again in a moment.")
+        await _last_note(gateway, Denied.of(session_id, arrival, identity, _target_name(credentials), stop, ()))
+        raise
     except Exception:
         await _last_note(gateway, Crashed.of(session_id, arrival))
         raise
     finally:
         frontend.close()
+
+
+def _target_name(credentials: Credentials | None) -> str:
+    return credentials.target_name if credentials else ""
 
 
 async def _handshake(frontend: IFrontend, gateway: Gateway) -> Credentials | None:
@@ -116,6 +123,8 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
             gateway.tell("ended", session=permit.session_id, code=why.code, sentence=why.sentence, detail=why.detail)
             if peer is not None:
                 await peer.interrupt()
+        except gateway.scheduler.cancelled:
+            reason = "cut off"  # the gateway stops, and this one did not leave in the time that it had
         finally:
             frontend.close()
             if peer is not None:

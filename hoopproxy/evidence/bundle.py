@@ -227,12 +227,13 @@ def _account(entry: dict[str, Any], findings: _Findings) -> None:
 def _verify_recording(archive: zipfile.ZipFile, name: str, findings: _Findings) -> None:
     findings.recordings += 1
     recorded = findings.recorded.get(name, _Recorded())
-    last, torn, digest, final = 0, 0, "", False
+    last, torn, digest, final, is_begun = 0, 0, "", False, False
     try:
         with archive.open(RECORDINGS + name) as file:
             for part in chunks(file):
                 match part:
                     case Header(session_id=session_id, connection_id=connection_id):
+                        is_begun = True
                         if f"{session_id}/{connection_id}.hprec" != name:
                             findings.problem(f"Recording {name} is that of another connection.")
                             return
@@ -246,7 +247,13 @@ def _verify_recording(archive: zipfile.ZipFile, name: str, findings: _Findings) 
                     case Torn(bytes_count):
                         torn = bytes_count
     except RecordingBroken as why:
-        findings.problem(f"Recording {name} was changed: {why}")
+        if is_begun or name in findings.recorded or findings.is_log_broken:
+            findings.problem(f"Recording {name} was changed: {why}")
+        else:  # the log names a recording once its header is durable, and nothing is shown before
+            findings.notes.append(
+                f"Recording {name} is not named by the log and its header is not whole: its gateway stopped while it "
+                "made the file, before anything was shown."
+            )
         return
     _verify_end(name, recorded, last, digest, final, torn, findings)
 

@@ -145,8 +145,9 @@ def chunks(stream: IO[bytes]) -> Iterator[Header | SealedChunk | Torn]:
         body, digest = rest[:-_DIGEST_BYTES], rest[-_DIGEST_BYTES:]
         after = hashlib.sha256(head + prefix + body).digest()
         if digest != after or found != number or final not in (0, 1) or sealed_length > len(body) - _TAG_BYTES:
-            if not stream.read(1) and digest != after:
-                yield Torn(len(prefix) + len(rest))  # its length reached the disk, its bytes did not
+            behind = _zeros_behind(stream)
+            if digest != after and behind is not None:
+                yield Torn(len(prefix) + len(rest) + behind)  # its length reached the disk, its bytes did not
                 return
             raise RecordingBroken(f"Chunk {number} was changed, or is not the one that belongs here.")
         yield SealedChunk(number, bool(final), after.hex(), head, body[:sealed_length], body[sealed_length:])
@@ -183,6 +184,16 @@ def read(stream: IO[bytes], zone: X25519PrivateKey, sealed: X25519PrivateKey | N
         "event": "cut",
         "sentence": f"The recording ends without its final chunk; it is proved up to chunk {number}.",
     }
+
+
+def _zeros_behind(stream: IO[bytes]) -> int | None:
+    """How many bytes are left when all of them are zero: blocks that a crash left unwritten. None: one is not."""
+    count = 0
+    while data := stream.read(1 << 20):
+        if data.strip(b"\0"):
+            return None
+        count += len(data)
+    return count
 
 
 def _opened_wraps(

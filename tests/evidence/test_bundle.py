@@ -255,6 +255,16 @@ def test_a_recording_that_was_made_and_never_used_is_no_problem(pristine: Eviden
     assert "Recording s7/c1.hprec is not named by the log and holds nothing but its header." in report.notes
 
 
+@pytest.mark.parametrize("kept", [0, 5, 40, 200])
+def test_a_recording_whose_making_a_power_cut_stopped_is_no_problem(
+    pristine: Evidence, honest: dict[str, bytes], kept: int
+) -> None:
+    torn = honest["recordings/s1/c1.hprec"][:kept].ljust(300, b"\0")
+    report = bundle.verify(zipped(honest | {"recordings/s7/c1.hprec": torn}), pristine.head)
+    assert report.is_sound, report.problems
+    assert [note for note in report.notes if "s7/c1.hprec is not named by the log and its header is not whole" in note]
+
+
 def test_a_manifest_that_lies_and_items_that_do_not_belong_are_found(
     pristine: Evidence, honest: dict[str, bytes]
 ) -> None:

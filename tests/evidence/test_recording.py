@@ -207,3 +207,15 @@ def test_key_files_are_for_their_owner_alone_and_never_replaced(tmp_path: Path) 
         read_public(made[0])
     with pytest.raises(KeyUnfit, match=r"zone\.pub holds no private key"):
         read_private(made[1])
+
+
+@given(st.data())
+@settings(max_examples=120)
+def test_what_a_power_cut_left_unwritten_is_torn_and_not_changed(data: st.DataObject) -> None:
+    """The file's length got there, and of its last blocks only a beginning; the rest reads as zeros."""
+    whole = b"".join(WHOLE)
+    at = data.draw(st.integers(len(WHOLE[0]), len(whole) - 1))
+    torn = whole[:at].rstrip(b"\0")
+    complete = sum(at >= len(b"".join(WHOLE[:n])) for n in range(2, 5))
+    left = torn + bytes(data.draw(st.integers(len(whole) - len(torn), len(whole))))
+    assert events(left) == [*["opened", "asked", "closed"][:complete], "cut"]

@@ -359,3 +359,25 @@ def test_the_log_holds_no_name_no_address_and_no_statement() -> None:
     text = b"\n".join(log.leaves)
     for personal in (b"ada", b"Ada", b"198.51.100.9", b"secret literal", b"hunter2", b"token"):
         assert personal not in text, personal
+
+
+def test_who_is_cut_off_by_a_stop_has_an_end_in_the_log_and_did_not_crash() -> None:
+    house = House()
+    live = house.connect(query("SELECT 1"))
+    live.done.cancel()
+    assert live.over and kinds(house)[-1] == "ended"
+    log = house.addons.evidence
+    assert isinstance(log, MemoryLog) and json.loads(log.leaves[-1])["reason"] == "cut off"
+
+
+def test_who_is_cut_off_on_the_way_in_is_denied() -> None:
+    class Slow(GrantsAll):
+        async def grants(self, *_: Any) -> Any:
+            await Deferred()
+
+    house = House()
+    house.addons.grants = [Slow()]
+    house = House(house.addons)
+    coming = house.connect()
+    coming.done.cancel()
+    assert coming.over and kinds(house) == ["denied"]

@@ -35,9 +35,6 @@ NOBODY_ESCAPES = frozenset({Cause.ADDONS})
 MENDED_S = 5.0
 """So long after a full disk has room again, sessions are let in as before."""
 
-TORN_HEADER = re.compile(r"Recording (\S+) was changed: The (file does not begin|recording's header)")
-"""So far a bundle tells of a file that a crash left half made, before the log named it, as of one that was changed."""
-
 SENTENCE = re.compile(r"[A-Z'\"][^\n]*\.")
 OWN_FAULT = ("limits.idle_s_max", "limits.connections_per_identity_max", "addon.recorder.recording_bytes_max")
 """Limits that a client may reach by itself."""
@@ -78,12 +75,11 @@ def ends(world: World) -> Iterator[str]:
             yield f"{name}: it crashed with {type(seen.crash).__name__}: {seen.crash}"
         if starts > 1 or confirmed > 1 or over > 1 or confirmed > starts:
             yield f"{name}: the log has {starts} starts, {confirmed} confirmations and {over} ends of it."
-        was_cut_off = seen.was_cut_off and counts["crashed", name]
-        if is_writable and id(seen) in came_to_stay and over != 1 and not was_cut_off:
+        if is_writable and id(seen) in came_to_stay and over != 1:
             yield f"{name}: the log has {over} ends of it, and nothing kept it from being written."
         if seen.over_s and seen.revoked_s and seen.over_s > seen.revoked_s + PARTING_S_MAX:
             yield f"{name}: it was still there {seen.over_s - seen.revoked_s:.0f} s after its right had ended."
-        if counts["crashed", name] and not seen.was_cut_off:
+        if counts["crashed", name]:
             yield f"{name}: the log says that it crashed."
     if len(world.gateway.crowd):
         yield "Somebody is still counted among those who are here."
@@ -197,11 +193,8 @@ def photograph(world: World) -> Iterator[str]:
         return
     if head.size < len(world.disk.leaves) or segments.head != head:
         yield f"After a power cut the log has {head.size} entries; {len(world.disk.leaves)} were durable."
-    noted = {f"{entry['session_id']}/{entry['connection_id']}.hprec" for entry in _entries(world, "chunk")}
     for problem in verify(bundle, head).problems:
-        torn = TORN_HEADER.match(problem)
-        if torn is None or torn[1] in noted:
-            yield f"After a power cut: {problem}"
+        yield f"After a power cut: {problem}"
 
 
 def undisturbed(world: World) -> Iterator[str]:

@@ -26,9 +26,6 @@ from hoopproxy.testing.simulation.weather import Weather
 
 SECTOR_BYTES = 512
 
-PREFIX_BYTES = 17
-"""So far a recording's chunk of which not even the prefix got there is told as a changed one."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Write:
@@ -185,7 +182,6 @@ def _tear(fd: int, writes: list[_Write], dice: Random) -> None:
                 os.pwrite(fd, write.data[:kept], write.offset)
                 return
             case "length":  # the file's size got there, and not all of what is in it
-                kept = max(kept, PREFIX_BYTES)
                 os.pwrite(fd, write.data[:kept].ljust(len(write.data), b"\0"), write.offset)
                 return
             case "sectors":  # of blocks that were reserved before, any may have been written first
