@@ -13,6 +13,9 @@ from hoopproxy.wire.postgres.framing import FORMATS, Reader, message, string, va
 INSUFFICIENT_PRIVILEGE = "42501"
 """The SQLSTATE of a refusal (appendix "PostgreSQL Error Codes")."""
 
+COLUMNS_MAX = 1664
+"""What a result may have (PostgreSQL's MaxTupleAttributeNumber)."""
+
 # Errors and notices -------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +108,10 @@ def command_complete(tag: str) -> bytes:
 def read_row_description(body: bytes, path: Callable[[int, int], str]) -> tuple[Field, ...]:
     """The columns of a result. `path(table_oid, column_number)` names a column of a relation, or answers ""."""
     reader, fields = Reader(Side.SERVER, body), []
-    for _ in range(reader.count()):
+    count = reader.count()
+    if count > COLUMNS_MAX:
+        raise reader.broken("more columns than a result may have")
+    for _ in range(count):
         name = reader.string()
         table_oid, column_number, type_oid, _size, modifier = reader.numbers("IhIhi")
         column = path(table_oid, column_number)

@@ -201,7 +201,7 @@ class ServerHalf:
             self._queue.failed()
 
     def _ready(self, message: Message, draft: Draft) -> None:
-        if len(message.body) != 1:
+        if message.body not in (b"I", b"T", b"E"):
             raise unexpected(message.kind, self._queue)
         match self._queue.head:
             case pending.Query() | pending.Sync():
@@ -261,6 +261,7 @@ class ServerHalf:
         draft.to_client.append(messages.without_payload(message.body) if self._terms.guarded else message.raw)
 
     def _setting(self, message: Message, draft: Draft) -> None:
+        messages.read_parameter_status(message.body)
         draft.to_client.append(message.raw)
 
     _TAKES: ClassVar[dict[bytes, Callable[["ServerHalf", Message, Draft], Shape | None]]] = {
