@@ -45,16 +45,18 @@ class Stream:
         self._bytes = 0
         if self._tick is not None:
             self._tick.cancel()
-            self._tick = None
-            self._wake_at(1)
+            self._leave()
 
     def _look(self) -> None:
         if self._has_come:
             self._has_come = False
             self._tick = self._reactor.callLater(STREAM_TICK_S, self._look)
         else:
-            self._bytes, self._tick = 0, None
-            self._wake_at(1)
+            self._leave()
+
+    def _leave(self) -> None:
+        self._bytes, self._tick = 0, None
+        self._wake_at(1)
 
     def _wake_at(self, bytes_min: int) -> None:
         assert self.socket is not None

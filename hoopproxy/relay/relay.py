@@ -95,7 +95,7 @@ class _Traffic:
             if step.ended:
                 break
             if not data:  # it stopped sending, and hears the rest unless it is gone
-                await self._near[side].lost.wait()
+                await near.lost.wait()
                 break
         return f"{side.value} left"
 

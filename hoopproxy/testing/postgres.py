@@ -141,6 +141,18 @@ class PostgresCluster:
             cursor = connection.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description is not None else None
 
+    def comes(self, condition: str) -> bool:
+        """Whether an SQL condition comes true within a minute. The server waits for it, so that nobody here has to."""
+        self.execute(f"""
+        DO $$ BEGIN
+            FOR i IN 1..3000 LOOP
+                PERFORM pg_stat_clear_snapshot();
+                EXIT WHEN {condition};
+                PERFORM pg_sleep(0.02);
+            END LOOP;
+        END $$""")
+        return self.execute(f"SELECT {condition}") == [(True,)]
+
     def create_database(self, name: str) -> None:
         """Make an empty database."""
         with psycopg.connect(self.admin_dsn, autocommit=True) as connection:

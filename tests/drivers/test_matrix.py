@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hoopproxy.testing.installations import installed
+from tests.people import SECRETS
 
 from .conftest import Performed, drivers
-from .database import SECRETS
 from .programs import DRIVERS
 from .script import MASKED, SCRIPT
 

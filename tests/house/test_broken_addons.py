@@ -12,21 +12,9 @@ from twisted.internet.defer import Deferred
 from hoopproxy.errors import SessionError
 from hoopproxy.testing.healthy import Addons
 from hoopproxy.testing.house import CANARY, House, Visit, canned_result, message, query
+from hoopproxy.testing.simulation.trouble import CALLS, PLAIN
 
 SCRIPT = (query("SELECT id, card FROM customers"), query("SELECT card FROM customers"), message(b"X", b""))
-CALLS: dict[str, tuple[str, ...]] = {
-    "authenticators": ("identify",),
-    "router": ("route",),
-    "grants": ("grants",),
-    "residency": ("examine",),
-    "credentials": ("secret",),
-    "guards": ("examine",),
-    "maskers": ("protects", "plan"),
-    "enforcement": ("rewrite",),
-    "recorder": ("open", "record", "settle", "close"),
-    "evidence": ("append",),
-}
-PLAIN = {"record"}  # the one call that does not wait, so it can't be made to hang without hanging the loop
 AFTER_THE_FACT = {"close"}
 """Calls that come when nothing may pass any more anyway: their failure is told to the operator, not to the client."""
 

@@ -63,6 +63,15 @@ def taking(end: Any) -> list[Deferred[None]]:
     return waiting
 
 
+class Asks(AllowsAll):
+    """A guard that wants a person first."""
+
+    answer: Answer = Pending("Ask for it.", 1e12)
+
+    async def examine(self, passage: Passage, statement: Statement) -> Answer:
+        return self.answer
+
+
 def test_a_report_may_take_hours_by_default() -> None:
     it = Scene()
     it.says(QUESTION)
@@ -146,12 +155,6 @@ def test_an_extended_query_is_unanswered_until_its_sync_is() -> None:
 
 
 def test_what_waits_for_a_person_is_neither_idle_nor_unanswered() -> None:
-    class Asks(AllowsAll):
-        answer: Answer = Pending("Ask for it.", 1e12)
-
-        async def examine(self, passage: Passage, statement: Statement) -> Answer:
-            return self.answer
-
     house, guard = House(), Asks()
     house.addons.guards = [guard]
     house = House(house.addons).with_limits(idle_s_max=5.0, answer_s_max=5.0)
@@ -168,12 +171,6 @@ def test_what_waits_for_a_person_is_neither_idle_nor_unanswered() -> None:
 
 
 def test_what_was_judged_at_last_has_its_whole_time() -> None:
-    class Asks(AllowsAll):
-        answer: Answer = Pending("Ask for it.", 1e12)
-
-        async def examine(self, passage: Passage, statement: Statement) -> Answer:
-            return self.answer
-
     house, guard = House(), Asks()
     house.addons.guards = [guard]
     house = House(house.addons).with_limits(answer_s_max=5.0)

@@ -4,23 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from hoopproxy.testing.bare_client import BareClient
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.installations import installed
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.stand import Door, Stand
+from tests.people import PEOPLE
+
+from .hostile import bystander, kept_unharmed
 
 __all__ = ["Door", "Stand"]
 
-CUSTOMERS = """
-CREATE TABLE customers (
-    id int PRIMARY KEY, name text NOT NULL, email text UNIQUE, card varchar(19), ssn char(11), country char(2),
-    born date, balance numeric(12,2) CHECK (balance >= 0)
-);
-INSERT INTO customers VALUES
-    (1, 'Ada', 'ada@example.com', '4111111111111111', '123-45-6789', 'DE', '1815-12-10', 10.50),
-    (2, 'Bob', 'bob@example.com', '5500005555555559', '987-65-4321', 'FR', '1990-01-01', 0),
-    (3, 'Cyd', NULL, NULL, NULL, 'IT', NULL, NULL);
-CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers, note text);
+CUSTOMERS = f"""
+{PEOPLE}CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers, note text);
 INSERT INTO orders SELECT g, g % 3 + 1, 'note ' || g FROM generate_series(1, 50) g;
 CREATE VIEW emails AS SELECT id, email FROM customers;
 CREATE TABLE payments (id int, card text, at date) PARTITION BY RANGE (at);
@@ -28,9 +24,6 @@ CREATE TABLE payments_2025 PARTITION OF payments FOR VALUES FROM ('2025-01-01') 
 INSERT INTO payments VALUES (1, '4111111111111111', '2025-05-05');
 CREATE FUNCTION reads_email() RETURNS text LANGUAGE sql AS 'SELECT email FROM customers LIMIT 1';
 """
-SECRETS = ("ada@example.com", "bob@example.com", "4111111111111111", "5500005555555559", "123-45-6789", "987-65-4321")
-"""What nobody may see who sees it masked."""
-
 MASKS = """
 [[mask]]
 target = "ledger"
@@ -74,3 +67,17 @@ def stand(cluster: PostgresCluster, authority: Authority, tmp_path_factory: pyte
     databases = {"plain": CUSTOMERS, "ledger": CUSTOMERS}
     with Stand(tmp_path_factory.mktemp("stand"), cluster, authority, databases, masks=MASKS) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def other(stand: Stand) -> Iterator[BareClient]:
+    """Somebody whose session lives through all of a module's attacks."""
+    with bystander(stand) as client:
+        yield client
+
+
+@pytest.fixture
+def unharmed(stand: Stand, other: BareClient) -> Iterator[None]:
+    """After each attack, the gateway and `other` are as before."""
+    with kept_unharmed(stand, other):
+        yield

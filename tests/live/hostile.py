@@ -119,7 +119,7 @@ def bystander(stand: Stand) -> Iterator[BareClient]:
 
 
 @contextmanager
-def unharmed(stand: Stand, other: BareClient) -> Iterator[None]:
+def kept_unharmed(stand: Stand, other: BareClient) -> Iterator[None]:
     """Afterwards others are served, memory has not grown, and the operator reads of no crash."""
     vitals = Vitals(stand.gateway.pid)
     vitals.forget_peak()

@@ -19,7 +19,9 @@ from hoopproxy.testing.stand import ACCOUNT
 from hoopproxy.testing.vitals import Vitals
 
 from .conftest import CUSTOMERS, Stand
-from .hostile import at_password, bystander, fresh, in_tls, let_in, open_another_door, refusal, unharmed
+from .hostile import at_password, fresh, in_tls, let_in, open_another_door, refusal
+
+pytestmark = pytest.mark.usefixtures("unharmed")
 
 GOOD = startup({"user": ACCOUNT, "database": "plain"})
 
@@ -34,18 +36,6 @@ def stand(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with Stand(directory, cluster, authority, {"plain": CUSTOMERS}, masks="", limits=limits) as running:
             open_another_door(running)
             yield running
-
-
-@pytest.fixture(scope="module")
-def other(stand: Stand) -> Iterator[BareClient]:
-    with bystander(stand) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def _unharmed(stand: Stand, other: BareClient) -> Iterator[None]:
-    with unharmed(stand, other):
-        yield
 
 
 def dribbled(client: BareClient, data: bytes) -> bytes:
@@ -120,20 +110,7 @@ def test_clients_that_vanish_while_they_are_let_in_and_served(stand: Stand) -> N
         if at % 3 == 2:
             client.socket.recv(1)
         client.reset()
-    assert_comes(stand, f"NOT {runs('SELECT repeat%')}")
-
-
-def assert_comes(stand: Stand, condition: str) -> None:
-    """Waits for it in the server, for at most a minute."""
-    stand.cluster.execute(f"""
-    DO $$ BEGIN
-        FOR i IN 1..3000 LOOP
-            PERFORM pg_stat_clear_snapshot();
-            EXIT WHEN {condition};
-            PERFORM pg_sleep(0.02);
-        END LOOP;
-    END $$""")
-    assert stand.cluster.execute(f"SELECT {condition}") == [(True,)]
+    assert stand.cluster.comes(f"NOT {runs('SELECT repeat%')}")
 
 
 def runs(statement: str) -> str:
@@ -184,7 +161,7 @@ def test_ctrl_c_in_psql_stops_the_statement(stand: Stand, capsys: pytest.Capture
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as psql:
         try:
-            assert_comes(stand, runs(marked))
+            assert stand.cluster.comes(runs(marked))
             started_s = perf_counter()
             said, _ = psql.communicate(b"\x03", timeout=30)
             took_s = perf_counter() - started_s
@@ -201,13 +178,13 @@ def test_another_persons_key_stops_nothing(stand: Stand) -> None:
         ada.send(query("SELECT pg_sleep(60) AS adas"))
         franz.send(query("SELECT 'franz', pg_sleep(60)"))
         for mine in ("SELECT pg_sleep(60) AS adas", "SELECT ''franz'', pg_sleep(60)"):
-            assert_comes(stand, runs(mine))
+            assert stand.cluster.comes(runs(mine))
         for key in (franz.key[:4] + ada.key[4:], ada.key[:4] + franz.key[4:], ada.key[:-1] + b"?", franz.key):
             with fresh(stand) as canceller:
                 canceller.send(struct.pack("!ii", 8 + len(key), 80877102) + key)
                 assert canceller.rest() == b""
         assert [each["C"] for each in franz.answer().errors] == ["57014"]
-        assert_comes(stand, runs("SELECT pg_sleep(60) AS adas"))  # still
+        assert stand.cluster.comes(runs("SELECT pg_sleep(60) AS adas"))  # still
         with fresh(stand) as canceller:
             canceller.send(struct.pack("!ii", 8 + len(ada.key), 80877102) + ada.key)
             assert canceller.rest() == b""

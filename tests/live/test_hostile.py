@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hoopproxy.testing.bare_client import PROTOCOL_3_0, SSL_REQUEST, BareClient, message, query, startup
+from hoopproxy.testing.bare_client import PROTOCOL_3_0, SSL_REQUEST, message, query, startup
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.stand import ACCOUNT
@@ -20,7 +20,6 @@ from .hostile import (
     STATES,
     answer_to,
     at_password,
-    bystander,
     fresh,
     in_tls,
     let_in,
@@ -28,8 +27,9 @@ from .hostile import (
     refusal,
     say,
     trusting,
-    unharmed,
 )
+
+pytestmark = pytest.mark.usefixtures("unharmed")
 
 GSS_REQUEST = struct.pack("!ii", 8, 80877104)
 GOOD = startup({"user": ACCOUNT, "database": "plain"})
@@ -46,18 +46,6 @@ def stand(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with Stand(tmp_path_factory.mktemp("stand"), cluster, authority, databases, masks=MASKS) as running:
             open_another_door(running)
             yield running
-
-
-@pytest.fixture(scope="module")
-def other(stand: Stand) -> Iterator[BareClient]:
-    with bystander(stand) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def _unharmed(stand: Stand, other: BareClient) -> Iterator[None]:
-    with unharmed(stand, other):
-        yield
 
 
 SMUGGLED = {

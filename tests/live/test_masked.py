@@ -8,7 +8,9 @@ import asyncpg
 import psycopg
 import pytest
 
-from .conftest import SECRETS, Stand
+from tests.people import SECRETS
+
+from .conftest import Stand
 
 ZURICH, OHIO = "127.0.2.7", "127.0.3.7"
 

@@ -17,8 +17,9 @@ from hoopproxy.disk.keys import read_private
 from hoopproxy.evidence.recording import read
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.postgres import PostgresCluster
+from tests.people import SECRETS
 
-from .conftest import CUSTOMERS, MASKS, SECRETS, Stand
+from .conftest import CUSTOMERS, MASKS, Stand
 
 
 def control(stand: Stand) -> ControlClient:

@@ -218,18 +218,6 @@ def stopped(pid: int) -> Any:
         os.kill(pid, signal.SIGCONT)
 
 
-def wait_in_server(cluster: PostgresCluster, condition: str) -> None:
-    """Waits for it where it happens, for at most a minute."""
-    cluster.execute(f"""
-    DO $$ BEGIN
-        FOR i IN 1..3000 LOOP
-            PERFORM pg_stat_clear_snapshot();
-            EXIT WHEN {condition};
-            PERFORM pg_sleep(0.02);
-        END LOOP;
-    END $$""")
-
-
 def _activity(word: str) -> str:
     return f"SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT ''/* {word} */''%'"
 
@@ -237,13 +225,13 @@ def _activity(word: str) -> str:
 def assert_waits(cluster: PostgresCluster, word: str, event: str) -> None:
     """Back-pressure has reached the server: it is the one who can't go on."""
     condition = f"EXISTS ({_activity(word)} AND wait_event = '{event}')"
-    wait_in_server(cluster, condition)
+    assert cluster.comes(condition)
     assert cluster.execute(f"SELECT {condition}") == [(True,)]
 
 
 def assert_gone(cluster: PostgresCluster, word: str) -> None:
     condition = f"NOT EXISTS ({_activity(word)})"
-    wait_in_server(cluster, condition)
+    assert cluster.comes(condition)
     assert cluster.execute(f"SELECT {condition}") == [(True,)]
 
 

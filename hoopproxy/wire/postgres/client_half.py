@@ -30,6 +30,8 @@ _NOT_IN_REPERTOIRE = "22021"
 
 _IN_COPY = frozenset((b"d", b"c", b"f", b"H", b"S", b"X"))
 _WHILE_SKIPPED = frozenset((b"S", b"X"))
+_KEEPS_DESCRIBED = frozenset((b"E", b"H"))
+"""Behind a Describe, these change nothing of what it tells."""
 
 
 _SHORT_TEXT_BYTES = 4096
@@ -45,6 +47,17 @@ class _Run:
 
 type _Request = requests.Parse | _Run | None
 """What a question is about; None is a simple query."""
+
+
+def _poisoned_name(request: _Request) -> str | None:
+    """The name of the Parse that takes the place of a refused request; None for a simple query."""
+    match request:
+        case requests.Parse(name=name):
+            return name
+        case _Run():
+            return refusals.OURS
+        case None:
+            return None
 
 
 class ClientHalf:
@@ -84,19 +97,15 @@ class ClientHalf:
                 return None
             if self._queue.copying and arrived.kind not in _IN_COPY:
                 raise ProtocolViolation("client", "A message was sent in the middle of COPY data.")
+            if arrived.kind not in _KEEPS_DESCRIBED:
+                self._described = None
             if isinstance(arrived, Long):
                 self._let_by(arrived, draft)
             elif not (self._queue.skipping and arrived.kind not in _WHILE_SKIPPED):
-                asked = self._take(arrived, draft)
+                asked = self._TAKES[arrived.kind](self, arrived, draft)
                 if asked is not None:
                     return asked
         return None
-
-    def _take(self, message: Message, draft: Draft) -> Statement | None:
-        kind = message.kind
-        if kind != b"E" and kind != b"H":
-            self._described = None
-        return self._TAKES[kind](self, message, draft)
 
     def _let_by(self, long: Long, draft: Draft) -> None:
         """A message that nobody holds: COPY data and a Bind go to the server, what can't be judged goes nowhere.
@@ -146,10 +155,7 @@ class ClientHalf:
         match reply:
             case Reject(sentence):
                 draft.records.append(Rejected(statement, sentence))
-                name = (
-                    None if request is None else request.name if isinstance(request, requests.Parse) else refusals.OURS
-                )
-                self._refuse(messages.error(sentence), statement.number, name, draft)
+                self._refuse(messages.error(sentence), statement.number, _poisoned_name(request), draft)
             case Forward(text):
                 if not self._queue.skipping:  # an earlier error may have come in the meantime
                     self._forward(statement, text, message, request, draft)

@@ -39,10 +39,17 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
+def taken(buffer: bytearray, count: int) -> bytes:
+    """The first `count` bytes, or as many as there are. The buffer drops them, which is cheap for a bytearray."""
+    front = bytes(buffer[:count])
+    del buffer[:count]
+    return front
+
+
 class Splitter:
     """Cuts what `side` sends into messages. Wanted: O(n) however they arrive.
 
-    `buffer` is what was not taken yet (a bytearray drops its front cheaply); the row kernel reads it in place.
+    `buffer` is what was not taken yet; the row kernel reads it in place.
     """
 
     def __init__(self, side: Side) -> None:
@@ -81,9 +88,7 @@ class Splitter:
 
     def take(self, count: int) -> bytes:
         """The first `count` bytes, or as many as there are."""
-        taken = bytes(self.buffer[:count])
-        del self.buffer[:count]
-        return taken
+        return taken(self.buffer, count)
 
 
 class Reader:

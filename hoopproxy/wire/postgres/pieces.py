@@ -14,7 +14,7 @@ from hoopproxy.errors import LimitReached, ProtocolViolation
 from hoopproxy.events import Keep, Omitted, Operation
 from hoopproxy.model import Side
 from hoopproxy.wire.kernel import Cutter
-from hoopproxy.wire.postgres.framing import HEADER_BYTES, Reader, message
+from hoopproxy.wire.postgres.framing import HEADER_BYTES, Reader, message, taken
 from hoopproxy.wire.postgres.requests import Bind, BindHead
 
 ROW_HEAD_BYTES = HEADER_BYTES + 2
@@ -51,7 +51,7 @@ class Through:
         self.is_over = False
 
     def feed(self, buffer: bytearray) -> bytes:
-        piece = _take(buffer, self._left)
+        piece = taken(buffer, self._left)
         self._left -= len(piece)
         self.is_over = not self._left
         return piece if self._kept else b""
@@ -78,7 +78,7 @@ class LongRow:
             head = self._head(buffer)
             if self._cells is None:
                 return b""
-        piece = _take(buffer, self._left)
+        piece = taken(buffer, self._left)
         self._left -= len(piece)
         self._cells.walk(piece)
         self.is_over = not self._left
@@ -180,14 +180,14 @@ class LongBind:
     def _next(self, buffer: bytearray) -> bytes:
         """The next part of it: its head, one value, a piece of a long one, or its end."""
         if self._unread:
-            piece, self._unread = _take(buffer, self._unread), 0
+            piece, self._unread = taken(buffer, self._unread), 0
         elif self._long_left:
-            piece = _take(buffer, self._long_left)
+            piece = taken(buffer, self._long_left)
             self._long(piece)
         elif len(self._values) == self._head.count:
             if not 2 <= self._left <= BIND_TAIL_BYTES_MAX:
                 raise _malformed("more bytes or fewer than it announces")
-            piece = _take(buffer, self._left) if len(buffer) >= self._left else b""
+            piece = taken(buffer, self._left) if len(buffer) >= self._left else b""
             if piece:
                 self._end(piece)
         else:
@@ -206,10 +206,10 @@ class LongBind:
             raise _malformed("fewer bytes than it announces")
         if size > min(VALUE_KEPT_BYTES_MAX, self._kept_left):
             self._digest, self._long_bytes, self._long_left = hashlib.sha256(), size, size
-            return _take(buffer, 4)
+            return taken(buffer, 4)
         if len(buffer) < 4 + size:
             return b""
-        piece = _take(buffer, 4 + size)
+        piece = taken(buffer, 4 + size)
         self._kept_left -= size
         self._values.append(None if length == -1 else piece[4:])
         return piece
@@ -226,12 +226,6 @@ class LongBind:
         reader.end()
         self.bind = replace(self.bind, parameters=self._head.parameters(self._values), result_formats=formats)
         self.is_over = True
-
-
-def _take(buffer: bytearray, count: int) -> bytes:
-    piece = bytes(buffer[:count])
-    del buffer[:count]
-    return piece
 
 
 def _malformed(what: str) -> ProtocolViolation:
