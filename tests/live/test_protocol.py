@@ -8,6 +8,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -531,6 +532,15 @@ AMID = "SELECT g, repeat('x', 9000), CASE WHEN g > 100 THEN pg_sleep(600) END FR
 """Stops in the middle of a result, most of whose rows were sent by then."""
 
 
+def is_asleep(front: Front, pid: int) -> None:
+    """Wait until the server has sent what it can of `AMID`. One that is ended while it sends ends without a word
+    (`ProcessClientWriteInterrupt`), so what a client hears would be a matter of moments, too."""
+    asleep = f"SELECT count(*)::int FROM pg_stat_activity WHERE pid = {pid} AND wait_event = 'PgSleep'"
+    give_up = time.monotonic() + GIVE_UP_S
+    while front.cluster.execute(asleep) != [(1,)]:
+        assert time.monotonic() < give_up
+
+
 def without_rows(told: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """How many come before the end is a matter of moments."""
     return [each for each in told if each[0] != "D"]
@@ -542,6 +552,7 @@ def test_a_session_that_is_terminated_amid_a_result_reads_the_servers_own_word(f
         ((_, pid),) = [told for told in client.hear() if told[0] == "D"]
         client.send(query(AMID))
         seen = client.hear(b"D", 90)
+        is_asleep(front, int(pid[2:-1]))
         front.cluster.execute(f"SELECT pg_terminate_backend({int(pid[2:-1])})")
         return without_rows(seen + client.rest())
 
@@ -558,8 +569,11 @@ def test_a_restart_of_the_server_is_told_in_its_own_words_and_the_next_connectio
     with front.direct() as direct, front.through() as through:
         if state == "amid":
             for client in (direct, through):
+                client.send(query("SELECT pg_backend_pid()"))
+                ((_, pid),) = [told for told in client.hear() if told[0] == "D"]
                 client.send(query(AMID))
                 client.hear(b"D", 90)
+                is_asleep(front, int(pid[2:-1]))
         rows = front.cluster.execute("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int")
         assert rows is not None
         os.kill(rows[0][0], way)
