@@ -10,7 +10,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from fuzz.choices import Choices, damaged
-from hoopproxy.control import REQUEST_BYTES_MAX, ControlError, Feed, _Caller
+from hoopproxy.control.following import Feed
+from hoopproxy.control.lines import REQUEST_BYTES_MAX, ControlError
+from hoopproxy.control.server import _Caller
 from hoopproxy.settings import Limits
 
 REQUESTS: tuple[object, ...] = (
@@ -81,7 +83,7 @@ def _line(choices: Choices) -> bytes:
 def _answered(pieces: list[bytes]) -> list[Any]:
     """What a caller is told; it is one answer at most, and lines of JSON."""
     clock, feed, callers = Clock(), Feed(), set[_Caller]()
-    caller: Any = _Caller(clock, Limits(), COMMANDS, feed.subscribe, callers)
+    caller: Any = _Caller(clock, Limits(), COMMANDS, {"follow": feed.subscribe}, callers)
     socket = cast(Any, _Socket)()
     with structlog.testing.capture_logs():
         caller.makeConnection(socket)

@@ -8,7 +8,7 @@ import struct
 from fuzz.choices import Choices, damaged
 from fuzz.endings import Ending, ending
 from hoopproxy.errors import SessionError
-from hoopproxy.model import Secret, TargetSecret
+from hoopproxy.proofs import Secret, TargetSecret
 from hoopproxy.wire.postgres import messages, scram
 from hoopproxy.wire.postgres.framing import message, string
 from hoopproxy.wire.postgres.login import MESSAGE_BYTES_MAX, Login

@@ -32,6 +32,7 @@ from hoopproxy.interfaces import (
     IWireFactory,
 )
 from hoopproxy.model import Endpoint, Identity
+from hoopproxy.relay.gallery import Gallery
 from hoopproxy.relay.judges import Judges
 from hoopproxy.residency.zones import Zones
 from hoopproxy.session import Gateway
@@ -123,6 +124,7 @@ def assembled(addons: Roles, around: Surroundings) -> Gateway:
         dialers=around.dialers,
         wires=around.wires,
         judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask),
+        gallery=Gallery(scheduler),
         recorder=addons.recorder,
         ledger=ledger,
         limits=limits,

@@ -3,13 +3,16 @@
 Answers plain mappings that JSON can say. Knows no socket; `hoopproxy.control` carries requests here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hoopproxy.admit.leases import Held, Lease
-from hoopproxy.control import Command
+from hoopproxy.control.following import Listener, Stream
+from hoopproxy.control.lines import ControlError
+from hoopproxy.control.server import Command
 from hoopproxy.errors import Revoked
 from hoopproxy.evidence.entries import AdminAction
+from hoopproxy.relay.gallery import NotLive
 from hoopproxy.session import Gateway
 
 type Answer = dict[str, Any]
@@ -27,6 +30,10 @@ class Commands:
     def by_name(self) -> Mapping[str, Command]:
         """Each command under the name by which it is asked for."""
         return {"sessions": self.sessions, "session": self.session, "kill": self.kill, "head": self.head}
+
+    def streams(self) -> Mapping[str, Stream]:
+        """Each command that tells events until they end."""
+        return {"watch": self.watch}
 
     def sessions(self, arguments: Mapping[str, Any]) -> Answer:
         """All live sessions."""
@@ -47,6 +54,17 @@ class Commands:
         await self._gateway.ledger.note(AdminAction("kill", OPERATOR, session_id))
         because = f": {reason.rstrip('.')}." if reason else "."
         return {"ended": self._gateway.leases.end(session_id, Revoked(f"An operator ended your session{because}"))}
+
+    async def watch(self, arguments: Mapping[str, Any], listener: Listener) -> Callable[[], None]:
+        """Show what a live session does from now on, masked. The log knows of it before the first of it is shown."""
+        session_id = str(arguments.get("id", ""))
+        if self.session(arguments)["session"] is None:
+            raise ControlError(f"No session {session_id} is alive.")
+        await self._gateway.ledger.note(AdminAction("watch", OPERATOR, session_id))
+        try:
+            return self._gateway.gallery.watch(session_id, listener)
+        except NotLive as why:
+            raise ControlError(f"Session {session_id} has just ended.") from why
 
     def head(self, arguments: Mapping[str, Any]) -> Answer:
         """The log's size and digest: kept outside, they show a truncation."""

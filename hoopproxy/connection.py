@@ -5,7 +5,6 @@ stalls stalls only itself. Knows no protocol and no session.
 """
 
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
@@ -27,13 +26,11 @@ from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.flow import Room, Stream
+from hoopproxy.halves import HalfByHalf, Taken, tell_halves
 from hoopproxy.interfaces import IConnection, IScheduler, ISignal
 from hoopproxy.model import Endpoint, IPAddress, Side
 from hoopproxy.settings import Limits
-
-TCP_INFO_BYTES = 104
-TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100
-"""Where `tcpi_rtt` (µs) and `tcpi_total_retrans` lie in `struct tcp_info` (linux/tcp.h); both are 32 bits."""
+from hoopproxy.sockets import handshake_rtt_us, pace_keepalives
 
 LULL_S = 0.1
 """A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
@@ -45,9 +42,6 @@ to pass on all of them at once costs an eighth."""
 TLS_RECORD_BYTES_MAX = 16_384
 """RFC 8446 §5.1."""
 
-KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
-"""A peer that vanished is noticed within two minutes, and NATs that forget idle flows after five stay awake."""
-
 
 @implementer(IConnection, IHalfCloseableProtocol, IHandshakeListener)
 class Connection(Protocol):
@@ -56,7 +50,8 @@ class Connection(Protocol):
     `peer` is the literal address that the kernel says the socket is connected to. `tcp_rtt_us` is the kernel's sample
     of the TCP handshake, None when a packet of it was sent twice. `alpn` and `peer_certificate` (pyOpenSSL's `X509`)
     are known after `start_tls`. `made` is called when there is a peer. `lost` is set when the connection is gone, to
-    Twisted's exception that says why.
+    Twisted's exception that says why. `is_broken`: it ended amid the peer's stream, by a reset or without TLS's
+    close_notify.
     """
 
     peer: Endpoint
@@ -80,10 +75,14 @@ class Connection(Protocol):
         self._room = Room()
         self._stream = Stream(limits.chunk_bytes_max // 2, reactor)
         self._shaking: Deferred[None] | None = None
+        self._ending: Deferred[None] | None = None
         self._delivering: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
         self._parting: IDelayedCall | None = None
         self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
+        self._has_finished = self._has_ended = self._is_cut = False  # the peer its stream, we ours; and what was cut
+        self._taken: Taken | None = None
+        self.is_broken = False
 
     # What owners call -------------------------------------------------------------------------------------------------
 
@@ -113,11 +112,24 @@ class Connection(Protocol):
             self._stream.end()
             self._tcp.write(data)
 
-    async def start_tls(self, options: Any, buffered: bytes = b"") -> None:
+    async def end(self) -> None:
+        if self._has_ended or self._closing is not None or self._is_lost:
+            return
+        self._has_ended = True
+        self._stream.end()
+        self._tcp.unregisterProducer()  # with a producer Twisted would wait for more
+        self._ending = Deferred()
+        if self._is_tls:
+            self._tcp.loseConnection()  # close_notify
+        self._tcp.loseWriteConnection()
+        await self._ending
+
+    async def start_tls(self, options: Any, buffered: bytes = b"", *, by_halves: bool = False) -> None:
         """Returns when the handshake is complete, with the peer's certificate and name verified as `options` say.
 
         `options` is an `IOpenSSLServerConnectionCreator` towards a client, an `IOpenSSLClientConnectionCreator` towards
-        a server. `buffered` are bytes of a ClientHello that were already read. Cancelling it aborts the connection.
+        a server. `buffered` are bytes of a ClientHello that were already read. `by_halves`: the peer's close_notify
+        ends what it sends, and not the connection. Cancelling it aborts the connection.
 
         @raise ProtocolViolation: it failed, or the peer sent something in the clear that only now would be read: it
             could pass for something that came protected (CVE-2021-23214, CVE-2021-23222).
@@ -133,7 +145,9 @@ class Connection(Protocol):
         self._shaking = Deferred(lambda _: self.abort())
         # So that a part of a record that waited for its rest still fits into a chunk.
         self._tcp.bufferSize = max(self._limits.chunk_bytes_max - TLS_RECORD_BYTES_MAX, TLS_RECORD_BYTES_MAX)
-        self._tcp.startTLS(options)
+        self._tcp.startTLS(HalfByHalf(options, self.readConnectionLost) if by_halves else options)
+        if by_halves:
+            tell_halves(self._tcp.protocol, self._tcp_ended, self.writeConnectionLost)
         if buffered:
             self._tcp.protocol.dataReceived(buffered + behind)
         self._resume()
@@ -159,11 +173,17 @@ class Connection(Protocol):
         self._resume()
         self._tcp.unregisterProducer()  # what is left is all there is; with a producer Twisted would wait for more
         self._room.open()
-        if self._is_ended:
+        if self._is_ended and not self._is_cut:
             self._tcp.loseConnection()
         else:
             self._parting = self._reactor.callLater(LULL_S, self._part)
         self._end()
+
+    def cut(self) -> None:
+        """As `close`, for a stream whose end is the peers' alone to make: unless both have ended theirs, the peer hears
+        a reset, behind all that was written, and nothing that it could take for an end."""
+        self._is_cut = not (self._has_finished and self._has_ended)
+        self.close()
 
     def abort(self) -> None:
         if self.transport is not None and not self._is_lost:
@@ -180,7 +200,7 @@ class Connection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing is not None:
-            if self._parting is not None and self._parting.active():
+            if self._parting is not None and self._parting.active() and not self._is_cut:
                 self._parting.reset(LULL_S)
             return
         self._unread.append(data)
@@ -206,21 +226,28 @@ class Connection(Protocol):
 
     def readConnectionLost(self) -> None:
         """The peer will send no more; it may still be written to."""
+        self._has_finished = True
+        if self._is_tls:
+            self._resume()  # to hear when it is gone
         self._end()
-        if self._closing is not None:
+        if self._closing is not None and not self._is_cut:
             _stop(self._parting)
             self._tcp.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """We have closed our half; the peer's end of stream closes the rest."""
+        if self._ending is not None and not self._ending.called:
+            self._ending.callback(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_broken = not self._has_finished and self._closing is None
         self._is_lost = self._is_ended = True
         self._stream.end()
         _stop(self._closing)
         _stop(self._parting)
         self.lost.set(reason.value)  # first: who writes as long as it is not set must not go on for ever
         self._room.open()
+        self.writeConnectionLost()
         if self._shaking is not None and not self._shaking.called:
             self._shaking.errback(self._unshaken(_said(reason.value)))
         self._end()
@@ -243,9 +270,8 @@ class Connection(Protocol):
         self._tcp.setTcpKeepAlive(True)
         try:
             self._stream.socket = handle
-            for option, value in KEEPALIVE:
-                handle.setsockopt(socket.IPPROTO_TCP, option, value)
-            self.tcp_rtt_us = _handshake_rtt_us(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
+            pace_keepalives(handle)
+            self.tcp_rtt_us = handshake_rtt_us(handle)
             host, port, *_ = handle.getpeername()
             self.peer = Endpoint(_literal(host), port)
         except OSError:  # the peer is gone already: nothing may be concluded from such a socket
@@ -283,11 +309,23 @@ class Connection(Protocol):
             self._tcp.resumeProducing()
 
     def _part(self) -> None:
-        """Our end of stream."""
-        if self._is_tls or not ITCPTransport.providedBy(self.transport):
+        """Our end of stream; or a reset, once the peer has all that came before."""
+        if self._is_cut and self._taken is None:
+            self._taken = Taken(self._tcp, self._stream.socket, is_tls=self._is_tls, has_ended=self._has_ended)
+            self._parting = self._reactor.callLater(0, self._part)
+        elif self._is_cut and not self._taken:
+            self._parting = self._reactor.callLater(LULL_S, self._part)
+        elif self._is_cut:
+            self.abort()
+        elif self._is_tls or not ITCPTransport.providedBy(self.transport):
             self._tcp.loseConnection()  # in TLS this is close_notify, and a wait for the peer's
         else:
             self._tcp.loseWriteConnection()
+
+    def _tcp_ended(self) -> None:
+        """The end of TCP's stream under TLS: behind that of TLS it says nothing new, and a cut goes its own way."""
+        if not self._is_cut and (not self._has_finished or self._closing is not None):
+            self._tcp.connectionLost(connectionDone)
 
     def _unshaken(self, detail: str) -> ProtocolViolation:
         return ProtocolViolation(
@@ -340,13 +378,6 @@ def _literal(host: str) -> IPAddress:
     address = ip_address(host.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
-
-
-def _handshake_rtt_us(info: bytes) -> int | None:
-    """The kernel's sample, taken before the peer could forge one; the time of a packet sent twice proves nothing."""
-    (rtt_us,) = struct.unpack_from("=I", info, TCP_INFO_RTT)
-    (retransmitted,) = struct.unpack_from("=I", info, TCP_INFO_TOTAL_RETRANS)
-    return rtt_us if rtt_us and not retransmitted else None
 
 
 def _said(why: BaseException | None) -> str:

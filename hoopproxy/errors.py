@@ -57,6 +57,12 @@ class ProtocolViolation(SessionError):
         self.side = side
 
 
+class BrokenOff(SessionError):
+    """A connection ended amid its peer's stream: by a reset, or without the close_notify of TLS."""
+
+    code = "broken-off"
+
+
 class UpstreamUnreachable(SessionError):
     """The target did not answer, or did not prove that it is itself."""
 

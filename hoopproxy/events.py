@@ -44,11 +44,23 @@ class Shape:
 
 
 class Action(Enum):
-    """What a client asks a target to do with a statement."""
+    """What a client asks a target to do with a statement.
+
+    The first three are SQL's. OPEN asks for a channel or stream (`session`, `direct-tcpip db:5432`), RUN for something
+    to run in it (`exec rsync --server .`, `shell`, `subsystem sftp`), REQUEST for anything else (`pty-req xterm 80x24`,
+    `env LANG=C.UTF-8`, `signal TERM`).
+    """
 
     QUERY = "query"
     PREPARE = "prepare"
     EXECUTE = "execute"
+    OPEN = "open"
+    RUN = "run"
+    REQUEST = "request"
+
+
+SQL = frozenset((Action.QUERY, Action.PREPARE, Action.EXECUTE))
+"""The actions whose text is SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +212,8 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A statement ended well: the target's tag (`SELECT 3`) and the rows that the client was shown."""
+    """A statement ended: the target's tag (`SELECT 3`, `exit 0`, `signal KILL`) and the rows that the client was
+    shown."""
 
     statement_number: int
     tag: str
@@ -225,7 +238,55 @@ class Copied:
     bytes_count: int
 
 
-type Record = Asked | Rejected | Columns | Rows | Completed | Faulted | Copied
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The statement that runs has a terminal of this size from now on. `term` is its kind, such as `xterm-256color`."""
+
+    statement_number: int
+    columns: int
+    rows: int
+    term: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """Bytes of a running statement, as the client sent them (`stdin`) or sees them (`stdout`, `stderr`)."""
+
+    statement_number: int
+    stream: str
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A file that was read, written or otherwise changed within a running statement (`subsystem sftp`).
+
+    `operation` is `read`, `write`, `remove`, `rename`, `mkdir`, `rmdir`, `symlink`, `setstat`, …; `path` as the client
+    named it, and `new_path` where there are two. `sha256`, in hex, is over the `bytes_count` bytes that went by, ""
+    where they did not come in order. `outcome` is "ok" or the target's own words; `detail` says how it was opened or
+    what was set (`create truncate`, `size=0 mode=0600`).
+    """
+
+    statement_number: int
+    operation: str
+    path: str
+    new_path: str = ""
+    bytes_count: int = 0
+    sha256: str = ""
+    outcome: str = "ok"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing more comes of a statement that ran: its channel is closed. Output may follow `Completed`, not this."""
+
+    statement_number: int
+
+
+type Record = (
+    Asked | Rejected | Columns | Rows | Completed | Faulted | Copied | Terminal | Streamed | Transferred | Closed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +295,11 @@ class Step:
 
     After a step with an `ask` the machine keeps what else that side sent until `resume(side, reply)`; after one with
     `more`, which is as much as one step may be, until `resume(side, None)`. `pause` names the sides that must not be
-    read or resumed until a later step no longer names them. `ended` means: close both sides after writing. `is_amid`
+    read or resumed until a later step no longer names them. `half_closes` names the sides that hear an end of stream
+    behind what is written: nothing will follow. `ended` means: close both sides after writing. `is_amid`
     means that `to_client` ends inside a message: words of the gateway's own must not follow it. `is_idle` means that
-    the next move is the client's: nothing that it sent is unanswered.
+    the next move is the client's: nothing that it sent is unanswered. `hold_s` above 0 means: if that side sends no
+    more within so long, it has paused, and `release` is to give what the machine holds back of what it sent.
     """
 
     to_client: bytes = b""
@@ -248,3 +311,5 @@ class Step:
     ended: bool = False
     is_amid: bool = False
     is_idle: bool = False
+    hold_s: float = 0.0
+    half_closes: frozenset[Side] = frozenset()

@@ -12,7 +12,7 @@ Rules for addons:
 Knows values and events only; everything else imports it.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -36,8 +36,8 @@ from hoopproxy.model import (
     Side,
     Tally,
     Target,
-    TargetSecret,
 )
+from hoopproxy.proofs import TargetSecret
 from hoopproxy.settings import ListenerSettings
 
 # mypy: disable-error-code="empty-body"
@@ -247,6 +247,10 @@ class IConnection(Interface):
     async def write(data: bytes) -> None:
         """Returns when there is room for more: a slow reader stops the fast sender."""
 
+    async def end() -> None:
+        """Half-close: nothing more will be written, and the peer hears an end of stream; what it sends is still read.
+        Returns when the peer's side has taken all that was written."""
+
     def close() -> None:
         """Flush, then close; safe to call twice."""
 
@@ -258,24 +262,32 @@ class IFrontend(IConnection):
     """A client connection with its handshake still to do."""
 
     arrival: Arrival = Attribute("Known before anything is believed.")
+    handshake_limit: str = Attribute("The key in `limits` that bounds all waits for credentials together.")
 
     async def credentials() -> Credentials | None:
         """Do the protocol's handshake up to the point where the client waits for our word.
 
         None: this connection carries no session (a cancel request, say); it was dealt with and is only to be closed.
-        The listener bounds this by `limits.handshake_s_max`.
+        Asked once more after `again` has said yes. The caller bounds this by the limit that `handshake_limit` names.
 
         @raise ProtocolViolation, LimitReached, Refused
         """
 
+    def again(why: Exception) -> bool:
+        """The credentials were refused: whether the client may show others. If so, it was told, and `credentials` waits
+        for them."""
+
     async def welcome(passage: Passage, peer: "IPeer") -> None:
         """Tell the client that it is in. Once, after the target answered."""
 
-    def inform(sentence: str) -> None:
-        """A notice that does not end anything (waiting for an approval, say)."""
+    def inform(sentence: str, words: bytes = b"") -> None:
+        """A notice that does not end anything (waiting for an approval, say). `words` as for `refuse`."""
 
-    def refuse(session_id: str, why: Exception) -> None:
-        """Tell the client, in its protocol, that it is over. Instead of, or after, `welcome`. Does not close."""
+    def refuse(session_id: str, why: Exception, words: bytes = b"") -> None:
+        """Tell the client, in its protocol, that it is over. Instead of, or after, `welcome`. Does not close.
+
+        `words` are what the machine of a live session has the client shown first: see `IWire.words`.
+        """
 
 
 class IListener(Interface):
@@ -284,8 +296,12 @@ class IListener(Interface):
 
     settings: ListenerSettings = Attribute("Where it listens.")
 
-    def frontend(connection: Any, arrival: Arrival) -> IFrontend:
-        """The frontend of one accepted connection, a `hoopproxy.connection.Connection`."""
+    def frontend(connection: Any, arrival: Arrival, adopt: Callable[[IFrontend], None]) -> IFrontend:
+        """The frontend of one accepted connection, a `hoopproxy.connection.Connection`.
+
+        `adopt` serves another frontend like a connection of its own: for what comes through this one and leads to
+        another target, such as a channel that an SSH client forwards.
+        """
 
 
 class IReached(Interface):
@@ -310,6 +326,10 @@ class IPeer(IConnection):
 class IDialer(Interface):
     """The way to the targets of one protocol; an entry point in `hoopproxy.dialers` is a class of these, built with
     `(reactor, limits: Limits, scheduler: IScheduler)`."""
+
+    def unfit(target: Target) -> str:
+        """Why targets.toml says too little of this target, or too much, for it to be dialled: a full sentence that
+        names the key; "" when it is fit. Asked at the start."""
 
     async def reach(permit: Permit) -> IReached:
         """Connect to a judged literal, compare the peer's address, do the handshake, check pins and names.
@@ -340,10 +360,19 @@ class IWire(Interface):
         None: there was no ask, only more of what that side had sent than one step takes.
         """
 
+    def release(side: Side) -> Step:
+        """That side has paused for the `hold_s` of its last step: what was held back of it, as it is."""
+
+    def words(sentence: str) -> bytes:
+        """What shows the client a sentence of the gateway's amid the session, for the frontend's `inform` and `refuse`;
+        b"" where the frontend needs no more than the sentence."""
+
 
 class IWireFactory(Interface):
     """Makes machines of one protocol; an entry point in `hoopproxy.wires` is a class of these, built with
     `(limits: Limits)`."""
+
+    treatment: str = Attribute("What becomes of the bytes, as the log says it: `parsed, masked`, say.")
 
     def wire(passage: Passage, peer: IPeer, protected: frozenset[str], rows_recorded_max: int) -> IWire:
         """A machine in the state right after `welcome`."""

@@ -34,6 +34,10 @@ class Catalog:
     functions: frozenset[str]
 
 
+NO_CATALOG = Catalog({}, {}, frozenset(), frozenset())
+"""Of a target that has none, or in which nothing is protected by origin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redact:
     """A constant that is valid for the column's type."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
-from typing import NoReturn
+
+from hoopproxy.proofs import HeldKey, Secret
 
 type IPAddress = IPv4Address | IPv6Address
 
@@ -30,25 +31,6 @@ class Side(Enum):
         return Side.SERVER if self is Side.CLIENT else Side.CLIENT
 
 
-class Secret:
-    """A text that must not be shown: no repr, no pickling, no equality that a log could call."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text. Calls of this are the list of places that a reviewer reads."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is never serialised")
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A literal address and a port: what a socket is connected to, never a name."""
@@ -63,13 +45,18 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A connection before anything it says is believed."""
+    """A connection before anything it says is believed.
+
+    `client` is who is at the other end: the peer of the socket, or whom a listed balancer named. `parent` is the
+    session that it came through ("" for a connection of its own): a channel that an SSH client forwards, say.
+    """
 
     connection_id: str
     listener: str
     protocol: str
     client: Endpoint
     at_s: float
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +65,9 @@ class Credentials:
 
     `account` is the target account asked for, `database` the part behind `target/`; both may be "" (the target's
     default). `parameters` are the protocol's session settings, already cut down to what the gateway passes on.
+
+    Who it is follows from `secret` (a token; empty for none), or `key`, or from where it comes alone. `parent` is set
+    for what came through a live session: the permit of that session says who it is.
     """
 
     target_name: str
@@ -85,6 +75,8 @@ class Credentials:
     database: str
     secret: Secret
     parameters: Mapping[str, str] = NOTHING
+    key: HeldKey | None = None
+    parent: "Permit | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +106,13 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One endpoint in one zone, as its data steward declared it. `accounts` maps account name to credential name."""
+    """One endpoint in one zone, as its data steward declared it.
+
+    `accounts` maps account name to credential name, "" for an account to which nothing is shown; the first is the
+    default. The target proves itself by `tls`, or by one of `host_keys` (SSH: each `SHA256:` and the unpadded Base64 of
+    the key's digest, as `ssh-keygen -l` prints it), or by nothing, where its dialer allows that. `environment` are the
+    names of variables, `*` for any rest, that an SSH client may set there.
+    """
 
     name: str
     protocol: str
@@ -122,11 +120,13 @@ class Target:
     port: int
     zone: str
     country: str
-    tls: UpstreamTls
+    tls: UpstreamTls | None
     accounts: Mapping[str, str]
     databases: tuple[str, ...] = ()
     allow_loopback: bool = False
     classes: frozenset[str] = frozenset()
+    host_keys: frozenset[str] = frozenset()
+    environment: tuple[str, ...] = ()
 
 
 class Assurance(IntEnum):
@@ -168,7 +168,11 @@ class SubjectKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What a handshake with the target showed. `tcp_rtt_us` is the kernel's sample of the SYN, None if unusable."""
+    """What a handshake with the target showed.
+
+    `spki_sha256` is the hex SHA-256 of its public key: the SubjectPublicKeyInfo in TLS, the key blob in SSH; "" when it
+    proved none. `tcp_rtt_us` is the kernel's sample of the SYN, None if unusable.
+    """
 
     peer: Endpoint
     spki_sha256: str
@@ -335,14 +339,6 @@ class Pending:
 
 
 type Answer = Allow | Refuse | Pending
-
-
-@dataclass(frozen=True, slots=True)
-class TargetSecret:
-    """What the gateway shows the target as `username`; the user never sees it."""
-
-    username: str
-    password: Secret
 
 
 @dataclass(frozen=True, slots=True)

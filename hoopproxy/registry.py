@@ -97,6 +97,15 @@ class Protocols:
     wires: Mapping[str, Callable[..., IWireFactory]]
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Listeners in the order of configuration, and by protocol the dialers and the makers of machines."""
+
+    listeners: tuple[IListener, ...]
+    dialers: Mapping[str, IDialer]
+    wires: Mapping[str, IWireFactory]
+
+
 @implementer(ISetting)
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -164,6 +173,29 @@ def protocols(config: Config) -> Protocols:
     if problems:
         raise ConfigError(tuple(problems))
     return result
+
+
+def spoken(config: Config, reactor: Any, scheduler: IScheduler) -> Spoken:
+    """The listeners of the configuration, and the ways to its targets. Opens no socket.
+
+    @raise ConfigError: all that keeps a listener from listening or a target from being dialled, as far as it can be
+    told.
+    """
+    found, limits = protocols(config), config.limits
+    problems: list[str] = []
+    listeners: list[IListener] = []
+    for each in config.listeners:
+        try:
+            listeners.append(found.listeners[each.protocol](each, limits, scheduler))
+        except ConfigError as why:
+            problems.extend(why.problems)
+    dialers = {name: dialer(reactor, limits, scheduler) for name, dialer in found.dialers.items()}
+    for target in config.targets.values():
+        if wrong := dialers[target.protocol].unfit(target):
+            problems.append(f"targets.toml: target {target.name}: {wrong}")
+    if problems:
+        raise ConfigError(tuple(problems))
+    return Spoken(tuple(listeners), dialers, {name: wire(limits) for name, wire in found.wires.items()})
 
 
 def faults(interface: InterfaceClass, candidate: Any, *, of_class: bool = False) -> str:

@@ -21,7 +21,8 @@ from hoopproxy.assembly import Surroundings, assembled
 from hoopproxy.commands import Commands
 from hoopproxy.config.load import load
 from hoopproxy.config.model import Config
-from hoopproxy.control import ControlServer, Feed
+from hoopproxy.control.following import Feed
+from hoopproxy.control.server import ControlServer
 from hoopproxy.described import lines
 from hoopproxy.dial.resolver import Resolver
 from hoopproxy.errors import ConfigError, Revoked, SessionError
@@ -30,7 +31,7 @@ from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.server import Server
 from hoopproxy.model import Endpoint
-from hoopproxy.registry import Addons, Protocols, build, protocols
+from hoopproxy.registry import Addons, Spoken, build, spoken
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.watchdog import Watchdog
@@ -66,11 +67,11 @@ def makeService(options: Options) -> IService:
     config: Config = options["loaded"]
     try:
         scheduler = TwistedScheduler(reactor)
-        addons, spoken = build(config, scheduler), protocols(config)
+        addons, ways = build(config, scheduler), spoken(config, reactor, scheduler)
         if options["check"]:
             sys.stdout.write("\n".join(lines(config, addons)) + "\n")
             sys.exit(0)
-        return GatewayService(reactor, config, addons, spoken, scheduler)
+        return GatewayService(reactor, config, addons, ways, scheduler)
     except ConfigError as why:
         sys.exit(f"hoopproxy can't start.\n{why}")
 
@@ -93,7 +94,7 @@ class _Lines:
         self._log.error("{line}", line=line)
 
 
-def surroundings(reactor: Any, config: Config, spoken: Protocols, scheduler: TwistedScheduler) -> Surroundings:
+def surroundings(reactor: Any, config: Config, ways: Spoken, scheduler: TwistedScheduler) -> Surroundings:
     """What the configuration says of where the gateway stands."""
     limits = config.limits
     return Surroundings(
@@ -105,8 +106,8 @@ def surroundings(reactor: Any, config: Config, spoken: Protocols, scheduler: Twi
         roles_of=config.policy.roles_of,
         pseudonyms=Pseudonyms(config.gateway.pseudonym_key_file.read_bytes()),
         resolver=Resolver(reactor, limits),
-        dialers={name: dialer(reactor, limits, scheduler) for name, dialer in spoken.dialers.items()},
-        wires={name: wire(limits) for name, wire in spoken.wires.items()},
+        dialers=ways.dialers,
+        wires=ways.wires,
         limits=limits,
         scheduler=scheduler,
         new_session_id=lambda: secrets.token_hex(10),
@@ -118,26 +119,24 @@ class GatewayService(MultiService):
     """The running gateway. Ports are bound while twistd still has its rights; nobody is served before the start is in
     the log."""
 
-    def __init__(
-        self, reactor: Any, config: Config, addons: Addons, spoken: Protocols, scheduler: TwistedScheduler
-    ) -> None:
+    def __init__(self, reactor: Any, config: Config, addons: Addons, ways: Spoken, scheduler: TwistedScheduler) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Twisted's is not annotated
         limits = config.limits
         self._reactor, self._config, self._addons = reactor, config, addons
         self._ready = scheduler.signal()
         self._log = structlog.get_logger("hoopproxy")
-        self._gateway = gateway = assembled(addons, surroundings(reactor, config, spoken, scheduler))
+        self._gateway = gateway = assembled(addons, surroundings(reactor, config, ways, scheduler))
         self._feed = Feed()
         gateway.ledger.follow = self._feed.tell
-        listeners = [spoken.listeners[each.protocol](each, limits, scheduler) for each in config.listeners]
         self._servers = {
             each.settings.name: Server(reactor, each, limits, scheduler, self._serve, gateway.crowd)
-            for each in listeners
+            for each in ways.listeners
         }
-        commands = Commands(gateway).by_name()
+        commands = Commands(gateway)
+        streams = {"follow": self._feed.subscribe, **commands.streams()}
         for part in (
             Watchdog(reactor, limits, addons.modules),
-            ControlServer(reactor, config.gateway.control_socket, limits, commands, self._feed.subscribe),
+            ControlServer(reactor, config.gateway.control_socket, limits, commands.by_name(), streams),
             *self._servers.values(),
         ):
             part.setServiceParent(self)  # type: ignore[no-untyped-call] # Twisted's is not annotated

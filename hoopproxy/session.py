@@ -13,12 +13,13 @@ from hoopproxy.admit.keyring import Keyring
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import OutOfZone
 from hoopproxy.asking import Asking
-from hoopproxy.errors import LimitReached, Revoked, SessionError
+from hoopproxy.errors import LimitReached, Refused, Revoked, SessionError
 from hoopproxy.evidence.entries import Confirmed, Crashed, Denied, Ended, Entry, Permitted
 from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.interfaces import IDialer, IFrontend, IReached, IRecorder, IScheduler, IWireFactory
 from hoopproxy.model import Credentials, Identity, Manifest, Passage, Permit
 from hoopproxy.relay.counting import Counting
+from hoopproxy.relay.gallery import Gallery
 from hoopproxy.relay.judges import Case, Judges
 from hoopproxy.relay.relay import Relay
 from hoopproxy.relay.tape import Tape, start
@@ -36,6 +37,7 @@ class Gateway:
     dialers: Mapping[str, IDialer]
     wires: Mapping[str, IWireFactory]
     judges: Judges
+    gallery: Gallery
     recorder: IRecorder
     ledger: Ledger
     limits: Limits
@@ -52,10 +54,17 @@ async def run(frontend: IFrontend, gateway: Gateway) -> None:
     credentials: Credentials | None = None
     identity: Identity | None = None
     try:
-        credentials = await _handshake(frontend, gateway)
-        if credentials is None:
-            return
-        identity = await gateway.admission.identify(arrival, credentials)
+        until_s = gateway.scheduler.monotonic_s() + getattr(gateway.limits, frontend.handshake_limit)
+        while identity is None:
+            credentials = await _handshake(frontend, gateway, until_s)
+            if credentials is None:
+                return
+            try:
+                identity = await gateway.admission.identify(arrival, credentials)
+            except Refused as why:
+                if not frontend.again(why):
+                    raise
+        assert credentials is not None
         with gateway.crowd.signed_in(arrival.connection_id, identity):
             permit = await gateway.admission.authorize(session_id, arrival, identity, credentials, frontend.inform)
             session_id = permit.session_id  # it may have joined a live session
@@ -64,7 +73,8 @@ async def run(frontend: IFrontend, gateway: Gateway) -> None:
             reached = await dialer.reach(permit)  # a judged literal, a handshake, a proof; no secret, no user byte
             try:
                 passage = await gateway.admission.confirm(permit, reached.measurements)
-                await gateway.ledger.note(Confirmed.of(passage))  # durable before a secret is shown
+                treatment = gateway.wires[permit.target.protocol].treatment
+                await gateway.ledger.note(Confirmed.of(passage, treatment))  # durable before a secret is shown
                 await _pass(frontend, dialer, reached, passage, gateway)
             finally:
                 reached.abort()
@@ -88,14 +98,15 @@ def _target_name(credentials: Credentials | None) -> str:
     return credentials.target_name if credentials else ""
 
 
-async def _handshake(frontend: IFrontend, gateway: Gateway) -> Credentials | None:
-    limit_s = gateway.limits.handshake_s_max
+async def _handshake(frontend: IFrontend, gateway: Gateway, until_s: float) -> Credentials | None:
+    left_s = until_s - gateway.scheduler.monotonic_s()
     try:
-        credentials: Credentials | None = await gateway.scheduler.within(limit_s, frontend.credentials())
+        credentials: Credentials | None = await gateway.scheduler.within(left_s, frontend.credentials())
     except TimeoutError as why:
+        limit_s = getattr(gateway.limits, frontend.handshake_limit)
         raise LimitReached(
             f"Your client did not finish its handshake within {limit_s:g} s; connect again.",
-            limit="limits.handshake_s_max",
+            limit=f"limits.{frontend.handshake_limit}",
         ) from why
     return credentials
 
@@ -104,7 +115,7 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
     """Log in, welcome, relay. However it ends, the client is told first, then evidence is left."""
     permit, counting = passage.permit, Counting()
     with gateway.leases.hold(passage, counting.tally) as lease:
-        tape = await start(gateway.recorder, passage, gateway.ask)
+        tape = await start(gateway.recorder, passage, gateway.ask, gateway.gallery)
         peer, relay, reason = None, None, "crashed"
         try:
             protected = await gateway.judges.protects(permit)
@@ -112,13 +123,25 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
             peer = await dialer.login(reached, passage, secret, protected)
             wire = gateway.wires[permit.target.protocol].wire(passage, peer, protected, tape.rows_max)
             await frontend.welcome(passage, peer)
-            case = Case(passage, peer.catalog, protected, frontend.inform)
-            relay = Relay(frontend, peer, wire, gateway.judges, case, tape, counting, gateway.limits, gateway.scheduler)
+            relay = Relay(
+                client=frontend,
+                server=peer,
+                wire=wire,
+                judges=gateway.judges,
+                case=Case(passage, peer.catalog, protected, frontend.inform),
+                tape=tape,
+                counting=counting,
+                limits=gateway.limits,
+                scheduler=gateway.scheduler,
+                is_led_through=lambda: gateway.leases.has_children(permit.session_id),
+            )
             reason = await relay.run(lease.ended)
         except SessionError as why:
             reason = why.code
-            if relay is None or not relay.is_amid:
+            if relay is None:
                 frontend.refuse(permit.session_id, why)
+            elif not relay.is_amid:
+                frontend.refuse(permit.session_id, why, relay.wire.words(why.sentence))
             frontend.close()
             gateway.tell("ended", session=permit.session_id, code=why.code, sentence=why.sentence, detail=why.detail)
             if peer is not None:

@@ -5,8 +5,11 @@ Knows no file: `hoopproxy.config` reads these.
 
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 
 from hoopproxy.model import IPAddress
+
+type IPNetwork = IPv4Network | IPv6Network
 
 
 class Plaintext(Enum):
@@ -14,19 +17,31 @@ class Plaintext(Enum):
 
     NEVER = "never"
     LOOPBACK = "loopback"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
-    """One `[[listen]]` table: where to listen and as whom. `addresses` are literals, IPv4 and IPv6."""
+    """One `[[listen]]` table: where to listen and as whom. `addresses` are literals, IPv4 and IPv6.
+
+    `balancers` may, and must, say in a PROXY header for whom they connect. What else is set is the protocol's business,
+    and a protocol that can't do with it says so when it is built: the gateway's `certificate_file` and `key_file` for
+    TLS and its `host_key_files` for SSH, the `client_ca_file` that clients' certificates come from, and for clients
+    that can't name them the `target` and `account` that they reach.
+    """
 
     name: str
     protocol: str
     addresses: tuple[IPAddress, ...]
     port: int
-    certificate_file: str
-    key_file: str
+    certificate_file: str = ""
+    key_file: str = ""
     plaintext: Plaintext = Plaintext.NEVER
+    balancers: tuple[IPNetwork, ...] = ()
+    client_ca_file: str = ""
+    host_key_files: tuple[str, ...] = ()
+    target: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,8 @@ class Limits:
     """Every wait, queue and buffer has one; the comments in conf/hoopproxy.toml tell where each number comes from."""
 
     handshake_s_max: float = 10.0
+    login_s_max: float = 120.0
+    login_attempts_max: int = 6
     decision_s_max: float = 5.0
     approval_s_max: float = 900.0
     dial_s_max: float = 10.0
@@ -51,6 +68,7 @@ class Limits:
     pending_statements_max: int = 10000
     prepared_statements_max: int = 10000
     prepared_bytes_max: int = 67108864
+    channels_max: int = 256
     addresses_max: int = 16
     connections_max: int = 5000
     connections_per_address_max: int = 1000

@@ -38,7 +38,9 @@ def _luhn(digits: list[int]) -> bool:
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
-    """It takes no keys."""
+    """`targets` are the names of those in which it masks; without any, it masks in all."""
+
+    targets: frozenset[str] = frozenset()
 
 
 @provider(IAddonFactory)
@@ -52,16 +54,22 @@ class MaskPan:
     @classmethod
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "MaskPan":
         """Make it."""
-        return cls(name)
+        return cls(name, settings.targets)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, targets: frozenset[str]) -> None:
         self.name = name
+        self._targets = targets
 
     async def protects(self, permit: Permit) -> frozenset[str]:
         """Values, whatever column they are in."""
-        return frozenset({"*"})
+        return frozenset({"*"} if self._masks_in(permit) else ())
 
     async def plan(self, passage: Passage, shape: Shape) -> Mapping[int, Mask]:
         """The columns whose cells are text."""
+        if not self._masks_in(passage.permit):
+            return {}
         mask = PerCell(mask_pans, self.name)
         return {i: mask for i, each in enumerate(shape.fields) if each.format is Format.TEXT or each.type_oid in _TEXTS}
+
+    def _masks_in(self, permit: Permit) -> bool:
+        return not self._targets or permit.target.name in self._targets

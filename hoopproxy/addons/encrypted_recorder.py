@@ -19,7 +19,8 @@ from hoopproxy.errors import EvidenceUnavailable, LimitReached, SessionError
 from hoopproxy.events import Record
 from hoopproxy.evidence.entries import Chunk
 from hoopproxy.evidence.recording import Header, Readers, Writer
-from hoopproxy.evidence.transcript import Lines, Transcript
+from hoopproxy.evidence.streams import ALL_BYTES, Keeping
+from hoopproxy.evidence.transcript import Lines, Transcript, joined
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, IRecorder, IRecording, IScheduler, ISetting, ISignal
 from hoopproxy.model import Manifest, Passage, Tally
@@ -49,6 +50,9 @@ class Settings(BaseModel):
     record: Literal["statements", "rows", "full"] = "rows"
     rows_max: int = Field(1000, ge=0, le=ALL_ROWS)
     """For `record = "rows"`: the rows kept of each result. All rows are counted and all shown bytes hashed, always."""
+    stream_bytes_max: int = Field(1 << 20, ge=0)
+    """For `record = "rows"`: the bytes kept of each stream of a command without a terminal; what a terminal shows is
+    kept whole. All bytes are counted and hashed, always."""
     durability: Literal["strict", "bounded"] = "bounded"
     flush_ms_max: int = Field(50, ge=1, le=60_000)
     unflushed_bytes_max: int = Field(1 << 20, ge=4096)
@@ -62,9 +66,19 @@ class Settings(BaseModel):
         return {"statements": 0, "rows": self.rows_max, "full": ALL_ROWS}[self.record]
 
     @property
+    def keeping(self) -> Keeping:
+        """How much of commands' streams is kept."""
+        return {
+            "statements": Keeping(0, 0),
+            "rows": Keeping(ALL_BYTES, self.stream_bytes_max),
+            "full": Keeping(ALL_BYTES, ALL_BYTES),
+        }[self.record]
+
+    @property
     def modes(self) -> tuple[str, str]:
-        """Both modes as every header shows them, such as `rows(1000)` and `bounded(50 ms, 1048576 bytes)`."""
-        record = f"rows({self.rows_max})" if self.record == "rows" else self.record
+        """Both modes as every header shows them, such as `rows(1000, 1048576 bytes)` and `bounded(50 ms, 1048576
+        bytes)`."""
+        record = f"rows({self.rows_max}, {self.stream_bytes_max} bytes)" if self.record == "rows" else self.record
         bounds = f"bounded({self.flush_ms_max} ms, {self.unflushed_bytes_max} bytes)"
         return record, bounds if self.durability == "bounded" else self.durability
 
@@ -161,7 +175,7 @@ class Recording:
         self.strict = settings.durability == "strict"
         self._recorder, self._settings, self._scheduler = recorder, settings, scheduler
         self._ids, self._writer, self._file = ids, writer, file
-        self._transcript = Transcript()
+        self._transcript = Transcript(settings.keeping)
         self._waiting: list[Lines] = []
         self._waiting_bytes = 0
         # Both count the same thing: bytes recorded or shown, whichever are more; the first until now, the second
@@ -243,7 +257,7 @@ class Recording:
         taken.append(self._transcript.shown(self._scheduler.now_s()))
         if closing is not None:
             taken.append(closing)
-        lines = Lines(b"".join(part.masked for part in taken), b"".join(part.sealed for part in taken))
+        lines = joined(taken)
         try:
             await self._recorder.in_turn(self._store, lines, closing is not None)
         except BaseException as why:

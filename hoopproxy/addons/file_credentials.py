@@ -8,13 +8,15 @@ import re
 import stat
 import tomllib
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from zope.interface import implementer, provider
 
 from hoopproxy.errors import Refused
 from hoopproxy.interfaces import IAddonFactory, ICredentialSource, ISetting
-from hoopproxy.model import Passage, Secret, TargetSecret
+from hoopproxy.model import Passage
+from hoopproxy.proofs import Secret, TargetSecret
 
 FILE_BYTES_MAX = 65536
 
@@ -31,7 +33,15 @@ class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     username: str
-    password: str
+    password: str | None = None
+    private_key: str | None = None
+    authority_key: str | None = None
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if [self.password, self.private_key, self.authority_key].count(None) != 2:
+            raise ValueError("wanted is one secret")
+        return self
 
 
 class _Unsafe(Exception):
@@ -41,7 +51,8 @@ class _Unsafe(Exception):
 @provider(IAddonFactory)
 @implementer(ICredentialSource)
 class FileCredentials:
-    """The credential NAME in `directory/NAME.toml`: two lines of TOML, `username = "…"` and `password = "…"`."""
+    """The credential NAME in `directory/NAME.toml`: TOML with a `username` and one of `password`, `private_key` and
+    `authority_key` (see `TargetSecret`)."""
 
     summary = "Reads target credentials from files of one directory, each readable by the gateway alone."
     settings = Settings
@@ -73,7 +84,16 @@ class FileCredentials:
                 reason="credentials",
                 detail=f"{self.name}: {path}: {why}",
             ) from why
-        return TargetSecret(content.username, Secret(content.password))
+        return TargetSecret(
+            content.username,
+            Secret(content.password or ""),
+            private_key=_secret(content.private_key),
+            authority_key=_secret(content.authority_key),
+        )
+
+
+def _secret(text: str | None) -> Secret | None:
+    return None if text is None else Secret(text)
 
 
 def _read(path: Path) -> _Content:
@@ -94,4 +114,6 @@ def _read(path: Path) -> _Content:
         return _Content.model_validate(tomllib.loads(data.decode()))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError):
         # The cause would quote the file: it is left out on purpose.
-        raise _Unsafe("it is not what is wanted: TOML with a username and a password, both texts") from None
+        raise _Unsafe(
+            "it is not what is wanted: TOML with a username and one of password, private_key and authority_key"
+        ) from None

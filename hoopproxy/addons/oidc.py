@@ -104,7 +104,9 @@ class OidcAuthenticator:
                 raise KeysUnavailable(f"{settings.jwks_file} holds no key that verifies signatures")
 
     async def identify(self, arrival: Arrival, credentials: Credentials) -> Identity | None:
-        """The identity in the token, or None for a token of another issuer."""
+        """The identity in the token, or None without a token, or for one of another issuer."""
+        if not credentials.secret.reveal():
+            return None
         try:
             token = _parse(credentials.secret.reveal(), self._settings.token_bytes_max, self._algorithms)
             if token.issuer != self._settings.issuer:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
-from hoopproxy.events import Statement
+from hoopproxy.events import SQL, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.masking.kinds import WORDS, kinds
@@ -105,7 +105,7 @@ class StatementKinds:
     async def examine(self, passage: Passage, statement: Statement) -> Answer:
         """Refuse when one of the statements in the text, or within them, is of a kind that a rule denies."""
         rules = [rule for rule in self._rules if rule.binds(passage.permit)]
-        if not rules:
+        if not rules or statement.action not in SQL:
             return Allow()
         if len(statement.text.encode("utf-8", "replace")) > self._statement_bytes_max:
             return Refuse(

@@ -6,6 +6,8 @@ The only package that mints the two tokens. Asks addons; knows no socket, no pro
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
+from math import inf
 from typing import Any
 
 from hoopproxy.admit.leases import Leases
@@ -47,7 +49,12 @@ class Admission:
     ask: Asking
 
     async def identify(self, arrival: Arrival, credentials: Credentials) -> Identity:
-        """The verified identity: the first authenticator that knows this kind of credential. @raise Refused."""
+        """The verified identity: the first authenticator that knows this kind of credential. @raise Refused.
+
+        What came through a live session is the same person: nobody but this room could have made its permit.
+        """
+        if credentials.parent is not None:
+            return credentials.parent.identity
         for authenticator in self.authenticators:
             identity = await self.ask(
                 authenticator,
@@ -60,6 +67,7 @@ class Admission:
         raise Refused(
             "Your credential is of no kind that this gateway accepts; sign in again and use the token that you get.",
             reason="credentials",
+            detail=f"no authenticator knows {_shown(arrival, credentials)}",
         )
 
     async def authorize(
@@ -75,12 +83,15 @@ class Admission:
         `session_id` is used unless the connection joins a live session. @raise Refused, OutOfZone.
         """
         roles = self.roles_of(identity)
-        target = await self._target(identity, credentials)
+        target = await self._target(arrival, identity, credentials)
         grants = await self._grants(identity, roles, target, credentials, inform)
+        account = credentials.account or next(each for each in target.accounts if each in grants[0].accounts)
         database = _database(target, credentials)
         addresses = await self.resolver.resolve(target.host)
         refusals: list[Verdict] = []
         for grant in grants:
+            if account not in grant.accounts:
+                continue  # another one than the account that was chosen for whom named none
             try:
                 verdicts = await self.places.judge(arrival, target, addresses, grant)
             except OutOfZone as why:
@@ -88,13 +99,13 @@ class Admission:
                 continue
             return Permit(
                 session_id=self.leases.session_id(
-                    identity, target.name, credentials.account, arrival.client.address, lambda: session_id
+                    identity, target.name, account, arrival.client.address, lambda: session_id
                 ),
                 arrival=arrival,
                 identity=identity,
                 roles=roles,
                 target=target,
-                account=credentials.account,
+                account=account,
                 database=database,
                 parameters=credentials.parameters,
                 grant=grant,
@@ -105,6 +116,7 @@ class Admission:
                     grant.not_after_s,
                     identity.expires_at_s,
                     self.scheduler.now_s() + self.limits.session_s_max,
+                    credentials.parent.not_after_s if credentials.parent else inf,
                 ),
                 seal=_SEAL,
             )
@@ -123,11 +135,15 @@ class Admission:
             permit=permit, peer=measurements.peer, measurements=measurements, verdicts=(verdict,), seal=_SEAL
         )
 
-    async def _target(self, identity: Identity, credentials: Credentials) -> Target:
+    async def _target(self, arrival: Arrival, identity: Identity, credentials: Credentials) -> Target:
         name = credentials.target_name
         target = await self.ask(self.router, "route", partial(self.router.route, identity, name), maybe(Target))
         if target is None:
             raise _no_access(credentials, f"no target {name!r}")
+        if target.protocol != arrival.protocol:
+            raise _no_access(
+                credentials, f"target {name!r} speaks {target.protocol}, and its client {arrival.protocol}"
+            )
         return target
 
     async def _grants(
@@ -142,12 +158,15 @@ class Admission:
         for source in self.grant_sources:
             found.extend(await self._from(source, identity, roles, target, inform))
         now_s = self.scheduler.now_s()
+        asked = {credentials.account} if credentials.account else set(target.accounts)
         fitting = [
             grant
             for grant in found
-            if grant.target_name == target.name and credentials.account in grant.accounts and grant.not_after_s > now_s
+            if grant.target_name == target.name
+            and asked & grant.accounts & target.accounts.keys()
+            and grant.not_after_s > now_s
         ]
-        if not fitting or credentials.account not in target.accounts:
+        if not fitting:
             raise _no_access(
                 credentials,
                 f"no grant in force for roles {sorted(roles)} on {target.name!r} as {credentials.account!r}",
@@ -176,12 +195,19 @@ def _database(target: Target, credentials: Credentials) -> str:
     return database
 
 
+def _shown(arrival: Arrival, credentials: Credentials) -> str:
+    """By what a client might have been known, for whoever looks for it in a list."""
+    key = credentials.key
+    return f"the {key.kind} key with SHA-256 {sha256(key.data).hexdigest()}" if key else f"{arrival.client.address}"
+
+
 def _no_access(credentials: Credentials, detail: str) -> Refused:
     """One sentence for unknown and forbidden alike: a difference would tell which targets exist."""
     place = f"{credentials.target_name}/{credentials.database}" if credentials.database else credentials.target_name
+    account = f" as account '{credentials.account}'" if credentials.account else ""
     return Refused(
-        f"You have no access to target '{place}' as account '{credentials.account}', or there is no such target; "
-        "check both names, or ask the owner of the data for a grant.",
+        f"You have no access to target '{place}'{account}, or there is no such target; check the names, or ask the "
+        "owner of the data for a grant.",
         reason="grant",
         detail=detail,
     )

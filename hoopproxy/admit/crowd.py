@@ -27,21 +27,24 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._here)
 
-    def limit_for(self, address: IPAddress) -> str:
-        """The key of the limit that one more connection from there would pass; "" when it may come in."""
+    def limit_for(self, address: IPAddress | None) -> str:
+        """The key of the limit that one more connection from there would pass; "" when it may come in.
+
+        None: from a balancer, which may connect for all the world, and has not said yet for whom.
+        """
         limits, origin = self._limits, _origin(address)
         if len(self._here) >= limits.connections_max:
             return "limits.connections_max"
-        if self._here.of(origin) >= limits.connections_per_address_max:
+        if origin and self._here.of(origin) >= limits.connections_per_address_max:
             return "limits.connections_per_address_max"
         if len(self._strangers) >= limits.unauthenticated_max:
             return "limits.unauthenticated_max"
-        if self._strangers.of(origin) >= limits.unauthenticated_per_address_max:
+        if origin and self._strangers.of(origin) >= limits.unauthenticated_per_address_max:
             return "limits.unauthenticated_per_address_max"
         return ""
 
-    def enter(self, connection_id: str, address: IPAddress) -> None:
-        """A stranger comes in."""
+    def enter(self, connection_id: str, address: IPAddress | None) -> None:
+        """A stranger comes in, from there or from a balancer."""
         origin = _origin(address)
         self._here.add(connection_id, origin)
         self._strangers.add(connection_id, origin)
@@ -102,8 +105,8 @@ def _less[Key](counter: Counter[Key], key: Key) -> None:
         del counter[key]
 
 
-def _origin(address: IPAddress) -> str:
-    """What counts as one place: an IPv4 address, or the /64 that an IPv6 address lies in."""
+def _origin(address: IPAddress | None) -> str:
+    """What counts as one place: an IPv4 address, or the /64 that an IPv6 address lies in; "" for none."""
     if isinstance(address, IPv6Address):
         return str(ip_network((address, IPV6_PREFIX_BITS), strict=False))
-    return str(address)
+    return "" if address is None else str(address)

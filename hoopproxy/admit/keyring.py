@@ -9,7 +9,8 @@ from functools import partial
 from hoopproxy.asking import Asking, maybe
 from hoopproxy.errors import UpstreamRefused
 from hoopproxy.interfaces import ICredentialSource
-from hoopproxy.model import Passage, TargetSecret
+from hoopproxy.model import Passage
+from hoopproxy.proofs import Secret, TargetSecret
 
 
 class Keyring:
@@ -20,9 +21,14 @@ class Keyring:
         self._ask = ask
 
     async def secret(self, passage: Passage) -> TargetSecret:
-        """The secret of the passage's account. @raise UpstreamRefused: no source holds it."""
+        """The secret of the passage's account; an empty one for an account to which nothing is shown.
+
+        @raise UpstreamRefused: no source holds it.
+        """
         permit = passage.permit
         credential = permit.target.accounts[permit.account]
+        if not credential:
+            return TargetSecret(permit.account, Secret(""))
         for source in self._sources:
             found = await self._ask(source, "secret", partial(source.secret, passage, credential), maybe(TargetSecret))
             if found is not None:

@@ -92,6 +92,14 @@ class Leases:
         """All live sessions."""
         return tuple(self._leases.values())
 
+    def has_children(self, session_id: str) -> bool:
+        """Whether other live sessions come through this one."""
+        return any(
+            held.passage.permit.arrival.parent == session_id
+            for lease in self._leases.values()
+            for held in lease.held.values()
+        )
+
     def end(self, session_id: str, why: Revoked) -> bool:
         """End one session: every connection of it. False when there is none of that id."""
         lease = self._leases.get(session_id)

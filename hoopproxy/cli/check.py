@@ -10,7 +10,7 @@ from hoopproxy.cli.answers import Mistake, config_option, console, json_option, 
 from hoopproxy.cli.configured import configuration
 from hoopproxy.described import described, lines
 from hoopproxy.errors import ConfigError
-from hoopproxy.registry import build, protocols
+from hoopproxy.registry import build, spoken
 from hoopproxy.scheduler import TwistedScheduler
 
 
@@ -25,8 +25,9 @@ def check(config_file: Path, as_json: bool) -> None:
     """
     config = configuration(config_file)
     try:
-        addons = build(config, TwistedScheduler(_stopped_clock()))
-        protocols(config)
+        clock = _stopped_clock()
+        addons = build(config, TwistedScheduler(clock))
+        spoken(config, clock, TwistedScheduler(clock))
     except ConfigError as why:
         raise Mistake(str(why)) from why
     if as_json:

@@ -1,13 +1,13 @@
 """`hoopproxy sessions`: who is here now, what was done, and the way out. Knows the gateway's control socket."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hoopproxy.cli import transcript
+from hoopproxy.cli import films
 from hoopproxy.cli.answers import (
     Mistake,
     Negative,
@@ -21,14 +21,18 @@ from hoopproxy.cli.answers import (
     printable,
 )
 from hoopproxy.cli.configured import configuration, recordings_directory
-from hoopproxy.control import ControlClient, ControlError
+from hoopproxy.cli.recorded import Recorded, readable, recordings
+from hoopproxy.cli.transcript import Page
+from hoopproxy.cli.watch import watch as shown_live
+from hoopproxy.control.client import ControlClient
+from hoopproxy.control.lines import ControlError
 
 TITLES = ("session", "who", "target", "account", "client", "zones", "since", "connections", "statements", "rows")
 
 
 @click.group()
 def sessions() -> None:
-    """Sessions: list, show, follow, kill."""
+    """Sessions: list, show, watch, follow, kill, and films of what was shown."""
 
 
 def control_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,6 +50,14 @@ def asked(config_file: Path, socket: Path | None, command: str, **arguments: obj
     """What the gateway answers. @raise Negative: it says no. @raise Unreachable: it says nothing."""
     try:
         return ControlClient(_socket(config_file, socket)).call(command, **arguments)
+    except ControlError as why:
+        raise _no(why) from why
+
+
+def followed(config_file: Path, socket: Path | None, stream: str, **arguments: object) -> Iterator[dict[str, Any]]:
+    """What the gateway tells, until there is no more. @raise Negative: it says no. @raise Unreachable."""
+    try:
+        yield from ControlClient(_socket(config_file, socket)).follow(stream, **arguments)
     except ControlError as why:
         raise _no(why) from why
 
@@ -84,15 +96,30 @@ def kill(session_id: str, config_file: Path, socket: Path | None, reason: str, a
 def follow(config_file: Path, socket: Path | None, as_json: bool) -> None:
     """Print what happens as it happens, until Ctrl-C."""
     out = console()
-    try:
-        for event in ControlClient(_socket(config_file, socket)).follow():
-            if as_json:
-                print_json(event)
-            else:
-                rest = "  ".join(f"{name}={value}" for name, value in event.items() if name != "event")
-                out.print(f"{event.get('event', '')}  {printable(rest)}", markup=False)
-    except ControlError as why:
-        raise _no(why) from why
+    for event in followed(config_file, socket, "follow"):
+        if as_json:
+            print_json(event)
+        else:
+            rest = "  ".join(f"{name}={value}" for name, value in event.items() if name != "event")
+            out.print(f"{event.get('event', '')}  {printable(rest)}", markup=False)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@control_options
+@json_option
+def watch(session_id: str, config_file: Path, socket: Path | None, as_json: bool) -> None:
+    """Watch session ID: what is asked, and what is shown, as it happens, until it ends or Ctrl-C.
+
+    You see what a reviewer may read: outlines of statements, and output as the client sees it. The log notes that you
+    watch before you see anything. The session neither waits for you nor notices you.
+    """
+    events = followed(config_file, socket, "watch", id=session_id)
+    if as_json:
+        for event in events:
+            print_json(event | {"line": readable(event["line"])})
+    else:
+        shown_live(events)
 
 
 @sessions.command()
@@ -115,12 +142,60 @@ def show(
     of statements, and rows as the client saw them. With the sealed key as well, statements and bind values are whole.
     """
     if zone_key is not None:
-        directory = recordings_directory(configuration(config_file))
-        transcript.show(directory, session_id, zone_key, sealed_key, as_json)
+        for recorded in _recordings(config_file, session_id, zone_key, sealed_key):
+            _show_recording(session_id, recorded, as_json)
     elif sealed_key is not None:
         raise Mistake("--sealed-key opens nothing without --zone-key.")
     else:
         _show_live(session_id, asked(config_file, socket, "session", id=session_id)["session"], as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@config_option
+@click.option("--zone-key", type=click.Path(path_type=Path), required=True, help="Private key file.")
+@click.option("--sealed-key", type=click.Path(path_type=Path), help="The second one: what was typed and asked, too.")
+@click.option("--connection", help="Which of the session's connections, if there are several.")
+@click.option("--statement", type=int, help="Which of the statements that ran, if there are several.")
+@click.option("--raw", is_flag=True, help="Leave in what does more to a terminal than to show: for sandboxes only.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The file to write; it must be new.")
+@json_option
+def cast(
+    session_id: str,
+    config_file: Path,
+    zone_key: Path,
+    sealed_key: Path | None,
+    connection: str | None,
+    statement: int | None,
+    raw: bool,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Write what a command or shell of session ID showed as a film: an asciicast v3, for asciinema and its players.
+
+    It is derived from the recording: the same keys make the same film, always.
+    """
+    found = _recordings(config_file, session_id, zone_key, sealed_key)
+    recorded, number, title = films.chosen(found, connection, statement)
+    films.write(recorded, number, output, raw=raw)
+    if as_json:
+        told = {"connection_id": recorded.connection_id, "statement": number, "title": title}
+        print_json({"output": output.absolute(), **told})
+    else:
+        click.echo(f"{output}: #{number} {printable(title)}")
+
+
+def _recordings(config_file: Path, session_id: str, zone_key: Path, sealed_key: Path | None) -> list[Recorded]:
+    return recordings(recordings_directory(configuration(config_file)), session_id, zone_key, sealed_key)
+
+
+def _show_recording(session_id: str, recorded: Recorded, as_json: bool) -> None:
+    ids = {"session_id": session_id, "connection_id": recorded.connection_id}
+    if as_json:
+        print_json({**ids, "lines": [*recorded.lines()]})
+        return
+    console().print(f"[bold]session {session_id}[/], connection {recorded.connection_id}")
+    Page().show(recorded.lines())
 
 
 def _show_live(session_id: str, found: dict[str, Any] | None, as_json: bool) -> None:

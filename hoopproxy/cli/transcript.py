@@ -1,112 +1,72 @@
-"""A session's recordings as people read them: what was asked, what was shown, how it ended.
+"""A session as people read it: what was asked, what was shown, how it ended.
 
-Reads the recorder's directory with private keys. Knows PostgreSQL's rows and no control socket.
+Knows the lines of recordings, and neither keys nor sockets.
 """
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hoopproxy.cli.answers import Mistake, Negative, console, print_json, printable
-from hoopproxy.disk.keys import read_private
-from hoopproxy.disk.recordings import SUFFIX, recording_paths
-from hoopproxy.evidence.keys import KeyUnfit
-from hoopproxy.evidence.recording import RecordingBroken, read
-from hoopproxy.model import Side
-from hoopproxy.wire.postgres.framing import HEADER_BYTES, Splitter
-from hoopproxy.wire.postgres.messages import read_data_row
+from hoopproxy.cli.answers import console, printable
 
 NULL = "∅"
 
 INDENT = len("12:34:56.789  ")
 
+ROWS_MAX = 1000
+"""Rows of one table; what has more is shown in several."""
 
-def show(directory: Path, session_id: str, zone_key: Path, sealed_key: Path | None, as_json: bool) -> None:
-    """Print all recordings of a session: one for each connection that it had.
+LINE_CHARS_MAX = 4096
+"""A line without an end is shown in pieces of so much."""
 
-    @raise Mistake: a key can't be used. @raise Negative: there is no recording, or it was changed.
-    """
-    keys = _key(zone_key), None if sealed_key is None else _key(sealed_key)
-    paths = [path for path in recording_paths(directory) if path.parent.name == session_id]
-    if not paths:
-        raise Negative(f"There is no recording of session {session_id} in {directory}.")
-    for path in paths:
-        lines = _lines(path, *keys)
-        if as_json:
-            print_json({"session_id": session_id, "connection_id": path.name.removesuffix(SUFFIX), "lines": [*lines]})
-            continue
-        console().print(f"[bold]session {session_id}[/], connection {path.name.removesuffix(SUFFIX)}")
-        _Page().show(lines)
+type Line = Mapping[str, Any]
+
+_UTF8 = getincrementaldecoder("utf-8")
 
 
-def _key(path: Path) -> X25519PrivateKey:
-    try:
-        return read_private(path)
-    except OSError as why:
-        raise Mistake(f"{path} can't be read: {why.strerror}.") from why
-    except KeyUnfit as why:
-        raise Mistake(str(why)) from why
-
-
-def _lines(path: Path, zone: X25519PrivateKey, sealed: X25519PrivateKey | None) -> Iterator[dict[str, Any]]:
-    """The recording's lines; cells and bind values as texts (what is none: as `\\x…`)."""
-    try:
-        with path.open("rb") as file:
-            for line in read(file, zone, sealed):
-                if line["event"] == "rows":
-                    line["cells"] = [[_text(cell) for cell in row] for row in _rows(b64decode(line.pop("raw")))]
-                for parameter in line.get("parameters", ()):
-                    value = parameter["value"]
-                    parameter["value"] = None if value is None else _text(b64decode(value), parameter["format"])
-                yield line
-    except KeyUnfit as why:
-        raise Mistake(str(why)) from why
-    except RecordingBroken as why:
-        raise Negative(f"{path}: {why}") from why
-    except OSError as why:
-        raise Negative(f"{path} can't be read: {why.strerror}.") from why
-
-
-def _rows(raw: bytes) -> Iterator[tuple[bytes | None, ...]]:
-    """Cells of complete DataRow messages."""
-    splitter = Splitter(Side.SERVER)
-    splitter.append(raw)
-    while (head := splitter.head()) is not None:
-        yield read_data_row(splitter.take(head[1])[HEADER_BYTES:])
-
-
-def _text(cell: bytes | None, form: str = "text") -> str | None:
-    """A cell for people. In binary format, too, what is a text is shown as one."""
-    if cell is None:
-        return None
-    try:
-        text = cell.decode()
-    except UnicodeDecodeError:
-        return f"\\x{cell.hex()}"
-    return text if form == "text" or text.isprintable() else f"\\x{cell.hex()}"
-
-
-class _Page:
-    """Prints one recording; keeps the result that is under way until it ends."""
+class Page:
+    """Prints one connection; keeps the table or the line that is under way until it ends."""
 
     def __init__(self) -> None:
-        self._out = console()
-        self._titles: list[str] = []
-        self._cells: list[list[str | None]] = []
+        self.out = console()
+        self._titles: tuple[str, ...] = ()
+        self._cells: list[tuple[str | None, ...]] = []
+        self._decoders: dict[tuple[int, str], IncrementalDecoder] = {}
+        self._unfinished: dict[tuple[int, str], str] = {}
+        self._last: tuple[int, str] | None = None
 
-    def show(self, lines: Iterator[dict[str, Any]]) -> None:
+    def show(self, lines: Iterable[Line]) -> None:
+        """All of it."""
         for line in lines:
-            self._one(line)
-        self._out.print()
+            self.one(line)
+        self.out.print()
 
-    def _one(self, line: Mapping[str, Any]) -> None:
+    def one(self, line: Line) -> None:
+        """The next line."""
+        match line:
+            case {"event": "shown"}:
+                return  # it comes at any time, between any two pieces of a stream
+            case {"event": "streamed"}:
+                self._end_table()
+                self.streamed(line)
+                return
+            case {"event": "transferred"}:
+                self._transferred(line)
+                return
+            case {"event": "rows", "cells": cells}:
+                self._add(self._titles, *cells)
+                return
+        self._end_table()
+        self.end_streams()
+        self._told(line)
+
+    def _told(self, line: Line) -> None:
         match line:
             case {"event": "opened"}:
                 self._say(line, "opened", f"{line['name'] or line['subject']} ({line['subject']} of {line['issuer']})")
@@ -118,50 +78,114 @@ class _Page:
                 self._say(line, f"#{line['statement']} refused", _statement(line), "bold red")
                 self._more(line["sentence"])
             case {"event": "columns", "columns": columns}:
-                self._titles = [column["name"] for column in columns]
-                self._cells = []
-            case {"event": "rows", "cells": cells}:
-                self._cells += cells
+                self._titles = tuple(column["name"] for column in columns)
+            case {"event": "completed", "tag": tag} if tag.startswith(("exit ", "signal ")):
+                self._say(line, f"#{line['statement']} ended", tag)
             case {"event": "completed"}:
-                self._result()
                 self._more(f"{line['row_count']} rows, {line['tag']}")
             case {"event": "faulted"}:
-                self._result()
                 self._say(line, f"#{line['statement']} failed", f"{line['code']} {line['text']}", "bold red")
             case {"event": "copied"}:
                 self._more(f"{line['bytes']} bytes copied from the {line['side']}")
+            case {"event": "terminal"}:
+                self._more(f"terminal {line['term']} {line['columns']}x{line['rows']}")
+            case {"event": "stream-ended"}:
+                self._decoders.pop((line["statement"], line["stream"]), None)
+                if line["dropped"]:
+                    which = f"{line['dropped']} of {line['bytes']} bytes of {line['stream']}"
+                    self._more(f"{which} were not kept; SHA-256 of all: {line.get('sha256', '(sealed)')}")
             case {"event": "closed", "tally": tally}:
                 self._say(
                     line, "closed", f"{line['reason']}; {', '.join(f'{_words(k)} {v}' for k, v in tally.items())}"
                 )
             case {"event": "cut"}:
-                self._out.print(Text(line["sentence"], "bold yellow"))
+                self.out.print(Text(line["sentence"], "bold yellow"))
 
-    def _say(self, line: Mapping[str, Any], what: str, text: str, style: str = "bold") -> None:
+    def _say(self, line: Line, what: str, text: str, style: str = "bold") -> None:
         at = datetime.fromtimestamp(line["at_ms"] / 1000, UTC)
         head = Text.assemble((f"{at:%H:%M:%S.%f}"[:-3], "dim"), "  ", (what, style), "  ")
-        self._out.print(head.append(printable(text)))
+        self.out.print(head.append(printable(text)))
 
     def _more(self, text: str) -> None:
-        self._out.print(Text(f"{'':{INDENT}}{printable(text)}"))
+        self.out.print(Text(f"{'':{INDENT}}{printable(text)}"))
 
-    def _parameters(self, line: Mapping[str, Any]) -> None:
+    def _parameters(self, line: Line) -> None:
         for number, parameter in enumerate(line.get("parameters", ()), 1):
-            value = parameter["value"]
-            self._more(f"${number} = {NULL if value is None else value}")
+            match parameter:
+                case {"value": value}:
+                    self._more(f"${number} = {NULL if value is None else value}")
+                case {"bytes": count, "sha256": digest}:
+                    self._more(f"${number} is {count} bytes long, SHA-256 {digest}")
 
-    def _result(self) -> None:
+    # Tables -----------------------------------------------------------------------------------------------------------
+
+    def _transferred(self, line: Line) -> None:
+        self.end_streams()
+        names = (line.get(name) for name in ("path", "new_path"))
+        paths = " → ".join(name for name in names if name) or "(sealed)"
+        cells = (line["operation"], paths, line["detail"], str(line["bytes"]), line["sha256"], line["outcome"])
+        self._add(("operation", "path", "how", "bytes", "sha256", "outcome"), cells)
+
+    def _add(self, titles: tuple[str, ...], *rows: Iterable[str | None]) -> None:
+        if titles != self._titles:
+            self._end_table()
+            self._titles = titles
+        self._cells += map(tuple, rows)
+        if len(self._cells) >= ROWS_MAX:
+            self._print_table()
+
+    def _end_table(self) -> None:
         if self._titles:
-            table = Table(pad_edge=False, box=None, header_style="bold")
-            for title in self._titles:
-                table.add_column(Text(printable(title)), overflow="fold")
-            for row in self._cells:
-                table.add_row(*(Text(NULL if cell is None else printable(cell)) for cell in row))
-            self._out.print(Padding(table, (0, 0, 0, INDENT), expand=False))
-        self._titles, self._cells = [], []
+            self._print_table()
+        self._titles = ()
+
+    def _print_table(self) -> None:
+        table = Table(pad_edge=False, box=None, header_style="bold")
+        for title in self._titles:
+            table.add_column(Text(printable(title)), overflow="fold")
+        for row in self._cells:
+            table.add_row(*(Text(NULL if cell is None else printable(cell)) for cell in row))
+        self.out.print(Padding(table, (0, 0, 0, INDENT), expand=False))
+        self._cells = []
+
+    # Streams ----------------------------------------------------------------------------------------------------------
+
+    def streamed(self, line: Line) -> None:
+        """A piece of a stream, as lines in which nothing moves a terminal."""
+        which, text = self.decoded(line)
+        text = self._unfinished.pop(which, "") + text
+        if which[1] == "stdin":
+            text = text.replace("\r", "\n")  # what the key says that ends a line
+        *whole, rest = text.replace("\r\n", "\n").split("\n")
+        while len(rest) > LINE_CHARS_MAX:
+            whole.append(rest[:LINE_CHARS_MAX])
+            rest = rest[LINE_CHARS_MAX:]
+        self._print_lines(line, which, whole)
+        if rest:
+            self._unfinished[which] = rest
+
+    def end_streams(self) -> None:
+        """Lines that are without an end by now."""
+        for which, rest in self._unfinished.items():
+            self._print_lines(None, which, [rest])
+        self._unfinished.clear()
+        self._last = None
+
+    def decoded(self, line: Line) -> tuple[tuple[int, str], str]:
+        """Which stream it is, and what comes as characters; a character may be cut, and what is none is replaced."""
+        which = line["statement"], line["stream"]
+        decoder = self._decoders.setdefault(which, _UTF8("replace"))
+        return which, decoder.decode(b64decode(line.get("raw", "")))
+
+    def _print_lines(self, line: Line | None, which: tuple[int, str], lines: Iterable[str]) -> None:
+        for text in lines:
+            if self._last != which:
+                self._last = which
+                self._more(f"#{which[0]} {which[1]}")
+            self._more(f"  {text}")
 
 
-def _statement(line: Mapping[str, Any]) -> str:
+def _statement(line: Line) -> str:
     """Its text with both keys, its outline with one."""
     return line.get("text") or line["outline"] or "(no outline could be made)"
 

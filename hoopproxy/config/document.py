@@ -18,6 +18,8 @@ from hoopproxy.errors import ConfigError
 FILE_BYTES_MAX = 4 * 1024 * 1024
 
 _SECRET = re.compile(r"(?:^|_)(?:password|passwd|passphrase|secret|token|api_?key)$", re.IGNORECASE)
+_PRIVATE_KEY = "PRIVATE KEY-----"
+"""How PEM begins one (RFC 7468), whatever the setting is called."""
 
 
 class Document:
@@ -131,7 +133,8 @@ class Document:
                 self._take_secrets_out(item, (*at, index))
         elif isinstance(raw, dict):
             for key, value in list(raw.items()):
-                if _SECRET.search(key) and not isinstance(value, dict):
+                is_key = isinstance(value, str) and _PRIVATE_KEY in value
+                if is_key or (_SECRET.search(key) and not isinstance(value, dict)):
                     del raw[key]
                     self.say(
                         f"{dotted((*at, key))} looks like a secret, and secrets never stand in configuration; put it "

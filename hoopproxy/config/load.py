@@ -126,20 +126,32 @@ def _gateway(main: Document, table: GatewayTable) -> GatewaySettings:
 
 
 def _listener(main: Document, place: str, table: ListenTable) -> ListenerSettings:
-    certificate, key = main.resolve(table.certificate), main.resolve(table.key)
-    _readable(main, f"{place}.certificate", certificate)
-    if _readable(main, f"{place}.key", key) and stat.S_IMODE(key.stat().st_mode) & 0o007:
-        main.say(
-            f"{place}.key is {key}, which everybody may read; wanted is a file for the gateway alone (chmod 0600)."
-        )
+    def file(key: str, path: Path | None, *, private: bool = False) -> str:
+        if path is None:
+            return ""
+        path = main.resolve(path)
+        if _readable(main, f"{place}.{key}", path) and private and stat.S_IMODE(path.stat().st_mode) & 0o007:
+            main.say(
+                f"{place}.{key} is {path}, which everybody may read; wanted is a file for the gateway alone "
+                "(chmod 0600)."
+            )
+        return str(path)
+
     return ListenerSettings(
         name=table.name,
         protocol=table.protocol,
         addresses=table.addresses,
         port=table.port,
-        certificate_file=str(certificate),
-        key_file=str(key),
+        certificate_file=file("certificate", table.certificate),
+        key_file=file("key", table.key, private=True),
         plaintext=table.plaintext,
+        balancers=table.balancers,
+        client_ca_file=file("client_ca", table.client_ca),
+        host_key_files=tuple(
+            file(f"host_keys[{index}]", path, private=True) for index, path in enumerate(table.host_keys)
+        ),
+        target=table.target or "",
+        account=table.account or "",
     )
 
 
@@ -148,9 +160,6 @@ def _addon(name: str, table: AddonTable) -> AddonSettings:
 
 
 def _target(document: Document, place: str, table: TargetTable) -> Target:
-    ca_file = document.resolve(table.tls.ca) if table.tls.ca else None
-    if ca_file:
-        _readable(document, f"{place}.tls.ca", ca_file)
     return Target(
         name=table.name,
         protocol=table.protocol,
@@ -158,12 +167,23 @@ def _target(document: Document, place: str, table: TargetTable) -> Target:
         port=table.port,
         zone=table.zone,
         country=table.country,
-        tls=UpstreamTls(table.tls.server_name or table.host, str(ca_file) if ca_file else None, table.tls.pins),
+        tls=_tls(document, place, table),
         accounts=MappingProxyType(dict(table.accounts)),
         databases=table.databases,
         allow_loopback=table.allow_loopback,
         classes=table.classes,
+        host_keys=table.host_keys,
+        environment=table.environment,
     )
+
+
+def _tls(document: Document, place: str, table: TargetTable) -> UpstreamTls | None:
+    if table.tls is None:
+        return None
+    ca_file = document.resolve(table.tls.ca) if table.tls.ca else None
+    if ca_file:
+        _readable(document, f"{place}.tls.ca", ca_file)
+    return UpstreamTls(table.tls.server_name or table.host, str(ca_file) if ca_file else None, table.tls.pins)
 
 
 def _grant(table: GrantTable) -> GrantRule:

@@ -66,11 +66,27 @@ def _listeners(tables: Tables) -> None:
         _zones(tables, tables.main, "gateway.zone", [tables.gateway.zone])
     taken: dict[str, str] = {}
     for place, listener in tables.listeners:
+        if listener.target:
+            _leads(tables, place, listener)
         for address in listener.addresses:
             socket = f"port {listener.port} of {address}"
             if listener.port and socket in taken:
                 tables.main.say(f"{place} takes {socket}, which {taken[socket]} has already; wanted is a free one.")
             taken.setdefault(socket, place)
+
+
+def _leads(tables: Tables, place: str, listener: ListenTable) -> None:
+    """Where a listener leads of itself."""
+    main, name = tables.main, str(listener.target)
+    _known(main, f"{place}.target", [name], tables.targets_file.names("target"), _TARGET)
+    for target in (target for _, target in tables.targets if target.name == name):
+        if target.protocol != listener.protocol:
+            main.say(
+                f"{place}.target names {shown(name)}, which speaks {target.protocol}; wanted is one that speaks "
+                f"{listener.protocol}, as the listener does."
+            )
+        if listener.account is not None:
+            _known(main, f"{place}.account", [listener.account], target.accounts, f"an account of {name}")
 
 
 def _addons(tables: Tables) -> None:

@@ -16,7 +16,7 @@ from hoopproxy.config.sentences import Form
 from hoopproxy.model import Assurance, IPAddress, SubjectKind
 from hoopproxy.residency.addresses import parse_host
 from hoopproxy.residency.countries import COUNTRIES
-from hoopproxy.settings import Limits, Plaintext
+from hoopproxy.settings import IPNetwork, Limits, Plaintext
 
 DEFAULT = Limits()
 
@@ -46,6 +46,12 @@ def _address(text: Any) -> IPAddress:
     return address
 
 
+def _network(text: Any) -> IPNetwork:
+    if not isinstance(text, str):
+        raise ValueError(text)
+    return ipaddress.ip_network(text)
+
+
 def _host(text: str) -> str:
     return str(parse_host(text))
 
@@ -72,6 +78,19 @@ type Host = Annotated[str, AfterValidator(Form("a DNS name or an IP address", _h
 type Pin = Annotated[
     str, _text('"sha256:" and the 64 hex digits of a key\'s SubjectPublicKeyInfo digest', "sha256:[0-9a-f]{64}")
 ]
+type HostKey = Annotated[
+    str, _text('"SHA256:" and 43 characters, as ssh-keygen -l prints it of a host\'s key', "SHA256:[A-Za-z0-9+/]{43}")
+]
+type Variable = Annotated[
+    str, _text('the name of an environment variable such as "LANG" or "LC_*"', r"[A-Za-z_][A-Za-z0-9_]{0,62}\*?")
+]
+type Credential = Annotated[
+    str,
+    _text(
+        'the name of a credential, or "" for an account to which nothing is shown', "([A-Za-z0-9][A-Za-z0-9._-]{0,62})?"
+    ),
+]
+type Network = Annotated[IPNetwork, PlainValidator(Form('a network such as "10.0.0.0/24" or "fd00::/64"', _network))]
 type Column = Annotated[str, _text('a column as "schema.table.column"', r"[^.\x00]+\.[^.\x00]+\.[^.\x00]+")]
 
 
@@ -102,6 +121,8 @@ class LimitsTable(Table):
     """`[limits]`: the fields of `hoopproxy.settings.Limits`, each with the range in which it makes sense."""
 
     handshake_s_max: float = Field(DEFAULT.handshake_s_max, ge=0.1, le=300)
+    login_s_max: float = Field(DEFAULT.login_s_max, ge=1, le=3600)
+    login_attempts_max: int = Field(DEFAULT.login_attempts_max, ge=1, le=100)
     decision_s_max: float = Field(DEFAULT.decision_s_max, ge=0.1, le=60)
     approval_s_max: float = Field(DEFAULT.approval_s_max, ge=1, le=86400)
     dial_s_max: float = Field(DEFAULT.dial_s_max, ge=0.1, le=300)
@@ -119,6 +140,7 @@ class LimitsTable(Table):
     pending_statements_max: int = Field(DEFAULT.pending_statements_max, ge=1, le=1000000)
     prepared_statements_max: int = Field(DEFAULT.prepared_statements_max, ge=1, le=1000000)
     prepared_bytes_max: int = Field(DEFAULT.prepared_bytes_max, ge=65536, le=1 << 40)
+    channels_max: int = Field(DEFAULT.channels_max, ge=1, le=65536)
     addresses_max: int = Field(DEFAULT.addresses_max, ge=1, le=256)
     connections_max: int = Field(DEFAULT.connections_max, ge=1, le=1000000)
     connections_per_address_max: int = Field(DEFAULT.connections_per_address_max, ge=1, le=1000000)
@@ -128,15 +150,20 @@ class LimitsTable(Table):
 
 
 class ListenTable(Table):
-    """`[[listen]]`. Port 0 takes any free port: for tests and demonstrations."""
+    """`[[listen]]`. Port 0 takes any free port: for tests and demonstrations. What else a protocol needs, it says."""
 
     name: Name
     protocol: Name
     addresses: tuple[Address, ...] = Field(min_length=1)
     port: int = Field(ge=0, le=65535)
-    certificate: Path
-    key: Path
+    certificate: Path | None = None
+    key: Path | None = None
     plaintext: Plaintext = Plaintext.NEVER
+    balancers: tuple[Network, ...] = ()
+    client_ca: Path | None = None
+    host_keys: tuple[Path, ...] = ()
+    target: Name | None = None
+    account: Text | None = None
 
 
 class RolesTable(Table):
@@ -193,8 +220,10 @@ class TargetTable(Table):
     databases: tuple[Text, ...] = ()
     allow_loopback: bool = False
     classes: frozenset[Name] = frozenset()
-    tls: TlsTable
-    accounts: Mapping[Text, Name] = Field(min_length=1)
+    tls: TlsTable | None = None
+    host_keys: frozenset[HostKey] = frozenset()
+    environment: tuple[Variable, ...] = ("LANG", "LC_*", "TZ", "COLORTERM", "GIT_PROTOCOL")
+    accounts: Mapping[Text, Credential] = Field(min_length=1)
 
 
 # policy.toml --------------------------------------------------------------------------------------------------------

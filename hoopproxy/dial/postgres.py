@@ -5,7 +5,7 @@ Thin: what is said is `wire.postgres.login`'s and `catalog`'s. Knows neither the
 
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from zope.interface import implementer
 
-from hoopproxy.connection import Connection, connect
+from hoopproxy.connection import Connection
+from hoopproxy.dial.reaching import Reached, Reaching, unreachable
 from hoopproxy.dial.tls import Proof, Verification
-from hoopproxy.errors import ProtocolViolation, SessionError, UpstreamUnreachable
-from hoopproxy.hands import Overloaded, in_thread
+from hoopproxy.errors import SessionError
+from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
-from hoopproxy.masks import Catalog
-from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, Target, TargetSecret
+from hoopproxy.masks import NO_CATALOG, Catalog
+from hoopproxy.model import Measurements, Passage, Permit, Side, Target
+from hoopproxy.proofs import TargetSecret
 from hoopproxy.settings import Limits
-from hoopproxy.wire.postgres.catalog import EMPTY, CatalogReader
+from hoopproxy.wire.postgres.catalog import CatalogReader
 from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.login import LoggedIn, Login, VersionRefused
 from hoopproxy.wire.postgres.scram import end_point
@@ -48,24 +50,12 @@ class Greeting:
     parameters: Mapping[str, str]
 
 
-@implementer(IReached)
-class Reached:
-    """A target that proved itself and knows nothing of us yet."""
+class Proved(Reached):
+    """A target that proved itself with this certificate, which the login may be bound to (RFC 5929 §4)."""
 
     def __init__(self, connection: Connection, proof: Proof) -> None:
-        self.measurements = Measurements(connection.peer, proof.spki_sha256, connection.tcp_rtt_us)
+        super().__init__(connection, proof.spki_sha256)
         self.certificate = proof.certificate
-        self._connection: Connection | None = connection
-
-    def take_over(self) -> Connection:
-        """The connection, which `abort` leaves alone from now on."""
-        connection, self._connection = self._connection, None
-        assert connection is not None, "a reached target is logged in to once"
-        return connection
-
-    def abort(self) -> None:
-        if self._connection is not None:
-            self._connection.abort()
 
 
 @implementer(IDialer)
@@ -73,30 +63,26 @@ class PostgresDialer:
     """Dials PostgreSQL targets. `limits.dial_s_max` bounds each address, the login, and each cancel."""
 
     def __init__(self, reactor: Any, limits: Limits, scheduler: IScheduler) -> None:
-        self._reactor, self._limits, self._scheduler = reactor, limits, scheduler
+        self._reaching, self._scheduler = Reaching(reactor, limits, scheduler), scheduler
         self._interrupting: defaultdict[str, DeferredSemaphore] = defaultdict(lambda: DeferredSemaphore(INTERRUPTS_MAX))
 
-    async def reach(self, permit: Permit) -> Reached:
-        """The first of the judged addresses that answers and proves itself. @raise UpstreamUnreachable: none does."""
-        target, failures = permit.target, list[UpstreamUnreachable]()
-        for address in permit.addresses:
-            try:
-                return await self._in_time(self._prove(target, Endpoint(address, target.port)), target)
-            except UpstreamUnreachable as why:
-                failures.append(why)
-        if len(failures) == 1:
-            raise failures[0]
-        raise _unreachable(target, "; ".join(failure.detail for failure in failures) or "it has no address")
+    def unfit(self, target: Target) -> str:
+        if target.tls is None:
+            return "tls is missing: a PostgreSQL target proves itself by its certificate."
+        return ""
+
+    async def reach(self, permit: Permit) -> Proved:
+        return await self._reaching.first(permit, _prove)
 
     async def login(
         self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
     ) -> "PostgresPeer":
-        assert isinstance(reached, Reached)
+        assert isinstance(reached, Proved)
         way = passage.permit, secret, protected - {BY_CONTENT}
         try:
             return await self._log_in(reached, *way, PROTOCOL_3_2)
         except VersionRefused:
-            again = await self._in_time(self._again(passage.permit.target, reached.measurements), passage.permit.target)
+            again = await self._again(passage.permit.target, reached.measurements)
             return await self._log_in(again, *way, PROTOCOL_3_0)
 
     async def interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
@@ -105,14 +91,14 @@ class PostgresDialer:
         @raise UpstreamUnreachable
         """
         if done.key:
-            await self._in_time(self._interrupt(target, measured, done), target)
+            await self._reaching.in_time(target, self._interrupt(target, measured, done))
 
     def signal(self) -> ISignal:
         """A new signal, for those who wait for an interrupt."""
         return self._scheduler.signal()
 
     async def _log_in(
-        self, reached: Reached, permit: Permit, secret: TargetSecret, paths: frozenset[str], version: int
+        self, reached: Proved, permit: Permit, secret: TargetSecret, paths: frozenset[str], version: int
     ) -> "PostgresPeer":
         connection = reached.take_over()
         nonce = secrets.token_urlsafe(NONCE_BYTES)
@@ -123,41 +109,18 @@ class PostgresDialer:
             return await _log_in(connection, login), await _read_catalog(connection, paths)
 
         try:
-            done, catalog = await self._in_time(log_in(), permit.target)
+            done, catalog = await self._reaching.in_time(permit.target, log_in())
         except BaseException:
             connection.abort()
             raise
         return PostgresPeer(self, connection, permit.target, reached.measurements, done, catalog)
 
-    async def _prove(self, target: Target, endpoint: Endpoint) -> Reached:
-        verification = Verification(target)
-        try:
-            connection = await connect(self._reactor, endpoint, self._limits, self._scheduler)
-        except UpstreamUnreachable as why:
-            raise _unreachable(target, why.detail) from why
-        try:
-            if connection.peer != endpoint:
-                raise _unreachable(target, f"dialled {endpoint}, but the peer is {connection.peer}")
-            connection.send(SSL_REQUEST)
-            answer = await connection.read()
-            # One byte and no more: what came behind it in the clear would pass for the target's word (CVE-2021-23222).
-            if answer != b"S":
-                raise _unreachable(target, f"{endpoint} answered {answer[:40]!r} to SSLRequest, wanted is b'S'")
-            try:
-                await connection.start_tls(verification)
-            except ProtocolViolation as why:
-                raise verification.failed(why.detail) from why
-            return Reached(connection, verification.proof(connection.peer_certificate))
-        except BaseException:
-            connection.abort()
-            raise
-
-    async def _again(self, target: Target, measured: Measurements) -> Reached:
+    async def _again(self, target: Target, measured: Measurements) -> Proved:
         """A new connection to where an earlier one led. @raise UpstreamUnreachable: somebody else answers there now."""
-        reached = await self._prove(target, measured.peer)
+        reached = await self._reaching.at(target, measured.peer, _prove)
         if reached.measurements.spki_sha256 != measured.spki_sha256:
             reached.abort()
-            raise _unreachable(target, f"{measured.peer} holds another private key than before")
+            raise unreachable(target, f"{measured.peer} holds another private key than before")
         return reached
 
     async def _interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
@@ -168,16 +131,6 @@ class PostgresDialer:
                 await connection.read()  # it closes without a word, once it has sent the signal
             finally:
                 connection.close()
-
-    async def _in_time[T](self, work: Awaitable[T], target: Target) -> T:
-        limit_s = self._limits.dial_s_max
-        try:
-            done: T = await self._scheduler.within(limit_s, work)
-        except TimeoutError as why:
-            raise _unreachable(target, f"no answer within {limit_s:g} s (limits.dial_s_max)") from why
-        except Overloaded as why:
-            raise _unreachable(target, str(why)) from why
-        return done
 
 
 @implementer(IPeer)
@@ -214,6 +167,9 @@ class PostgresPeer:
     async def write(self, data: bytes) -> None:
         await self._connection.write(data)
 
+    async def end(self) -> None:
+        await self._connection.end()
+
     async def interrupt(self) -> None:
         """One runs at a time. All that are wanted meanwhile share the next: the statement that they are about may be a
         later one than that which is being stopped."""
@@ -243,6 +199,16 @@ class PostgresPeer:
         self._connection.abort()
 
 
+async def _prove(target: Target, connection: Connection) -> Proved:
+    verification = Verification(target)
+    connection.send(SSL_REQUEST)
+    answer = await connection.read()
+    # One byte and no more: what came behind it in the clear would pass for the target's word (CVE-2021-23222).
+    if answer != b"S":
+        raise unreachable(target, f"{connection.peer} answered {answer[:40]!r} to SSLRequest, wanted is b'S'")
+    return Proved(connection, await verification.shake(connection))
+
+
 async def _log_in(connection: Connection, login: Login) -> LoggedIn:
     connection.send(login.start())
     while login.done is None:
@@ -254,7 +220,7 @@ async def _log_in(connection: Connection, login: Login) -> LoggedIn:
 
 async def _read_catalog(connection: Connection, paths: frozenset[str]) -> Catalog:
     if not paths:
-        return EMPTY
+        return NO_CATALOG
     reader = CatalogReader(paths)
     await connection.write(reader.query())
     while (catalog := reader.feed(await connection.read())) is None:
@@ -269,10 +235,3 @@ def _end_point(certificate: x509.Certificate) -> bytes:
     except UnsupportedAlgorithm:  # then nobody knows what to bind to
         algorithm = None
     return end_point(certificate.public_bytes(Encoding.DER), algorithm.name if algorithm else None)
-
-
-def _unreachable(target: Target, detail: str) -> UpstreamUnreachable:
-    return UpstreamUnreachable(
-        f"Target '{target.name}' could not be reached; try again later or tell the operator of the gateway.",
-        detail=detail,
-    )

@@ -18,20 +18,10 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from hoopproxy.errors import UpstreamUnreachable
+from hoopproxy.chains import broken
+from hoopproxy.connection import Connection
+from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.model import Target
-
-CHAIN_ERRORS = {
-    9: "is not valid yet",
-    10: "has expired",
-    18: "is signed by itself and is not among the authorities",
-    19: "is a root that is not among the authorities",
-    20: "is signed by nobody among the authorities",
-    21: "is signed by nobody among the authorities",
-    24: "is no authority and signs all the same",
-    26: "is not meant for servers",
-}
-"""OpenSSL's X509_V_ERR_… (x509_vfy.h) that operators meet; pyOpenSSL has no words for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +34,11 @@ class Proof:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Verification:
-    """One handshake with one target: give it to `Connection.start_tls`, then ask for the `proof`.
-
-    Before `proof` has answered, the chain is verified (unless pins stand alone) and the name is not.
-    @raise UpstreamUnreachable: the authorities' file can't be read.
-    """
+    """One handshake with one target. @raise UpstreamUnreachable: the authorities' file can't be read."""
 
     def __init__(self, target: Target) -> None:
-        self._target = target
+        assert target.tls is not None, "its dialer said that it is fit"
+        self._target, self._tls = target, target.tls
         self._is_pinned_alone = target.tls.ca_file is None and bool(target.tls.pins)
         self._chain_error = ""
         self._context = context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -64,15 +51,18 @@ class Verification:
 
     def clientConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
-        if not _is_address(self._target.tls.server_name):  # RFC 6066 §3: no literals in SNI
-            connection.set_tlsext_host_name(self._target.tls.server_name.encode("ascii"))
+        if not _is_address(self._tls.server_name):  # RFC 6066 §3: no literals in SNI
+            connection.set_tlsext_host_name(self._tls.server_name.encode("ascii"))
         connection.set_connect_state()
         return connection
 
-    def proof(self, shown: Any) -> Proof:
-        """What the handshake proved, `shown` being its certificate (pyOpenSSL's). @raise UpstreamUnreachable: not
-        enough."""
-        tls, certificate = self._target.tls, shown.to_cryptography()
+    async def shake(self, connection: Connection, *, by_halves: bool = False) -> Proof:
+        """Do the handshake; what it proved. `by_halves` as in `start_tls`. @raise UpstreamUnreachable: not enough."""
+        try:
+            await connection.start_tls(self, by_halves=by_halves)  # verifies the chain, unless pins stand alone
+        except ProtocolViolation as why:
+            raise self.failed(why.detail) from why
+        tls, certificate = self._tls, connection.peer_certificate.to_cryptography()
         try:
             spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         except (ValueError, UnsupportedAlgorithm) as why:
@@ -102,13 +92,11 @@ class Verification:
 
     def _note(self, _: SSL.Connection, certificate: Any, code: int, depth: int, is_good: int) -> bool:
         if not is_good and not self._chain_error:
-            subject = certificate.to_cryptography().subject.rfc4514_string()
-            reason = CHAIN_ERRORS.get(code, f"is refused with OpenSSL's verification error {code}")
-            self._chain_error = f"its certificate {subject!r} (number {depth} of its chain) {reason}"
+            self._chain_error = broken(certificate, code, depth)
         return bool(is_good)
 
     def _verify_name(self, certificate: x509.Certificate) -> None:
-        name = self._target.tls.server_name
+        name = self._tls.server_name
         verify = verify_certificate_ip_address if _is_address(name) else verify_certificate_hostname
         try:
             verify(certificate, name)  # subjectAltName alone: a CN proves nothing (RFC 9525 §2)

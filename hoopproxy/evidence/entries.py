@@ -65,7 +65,10 @@ class GatewayStopped:
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """Who, may and where were answered with yes; durable before the target is reached."""
+    """Who, may and where were answered with yes; durable before the target is reached.
+
+    `parent` is the session that the connection came through, "" for one of its own.
+    """
 
     kind: ClassVar[str] = "permitted"
     session_id: str
@@ -74,6 +77,7 @@ class Permitted:
     protocol: str
     client: tuple[str, ...] = field(repr=False, metadata=CLIENT)
     arrived_at_ms: int
+    parent: str
     actor: tuple[str, ...] = field(repr=False, metadata=ACTOR)
     method: str
     target: str
@@ -109,7 +113,10 @@ class Permitted:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The target proved itself where it is allowed to be; durable before a secret is shown to it."""
+    """The target proved itself where it is allowed to be; durable before a secret is shown to it.
+
+    `treatment` is what becomes of the bytes, as the protocol's machine says it: "not parsed, not masked", say.
+    """
 
     kind: ClassVar[str] = "confirmed"
     session_id: str
@@ -118,9 +125,10 @@ class Confirmed:
     spki_sha256: str
     tcp_rtt_us: int | None
     verdicts: tuple[Verdict, ...]
+    treatment: str
 
     @classmethod
-    def of(cls, passage: Passage) -> "Confirmed":
+    def of(cls, passage: Passage, treatment: str) -> "Confirmed":
         """The entry for a passage."""
         return cls(
             session_id=passage.session_id,
@@ -129,6 +137,7 @@ class Confirmed:
             spki_sha256=passage.measurements.spki_sha256,
             tcp_rtt_us=passage.measurements.tcp_rtt_us,
             verdicts=_distinct(passage.verdicts),
+            treatment=treatment,
         )
 
 
@@ -147,6 +156,7 @@ class Denied:
     protocol: str
     client: tuple[str, ...] = field(repr=False, metadata=CLIENT)
     arrived_at_ms: int
+    parent: str
     actor: tuple[str, ...] = field(repr=False, metadata=ACTOR)
     method: str
     target: str
@@ -169,12 +179,12 @@ class Denied:
         verdicts: tuple[Verdict, ...] = (),
     ) -> "Denied":
         """The entry for a connection that did not get in; `target_name` is "" when none was named yet."""
-        judged = {verdict.name for verdict in verdicts if verdict.subject is SubjectKind.DESTINATION}
+        judged = (verdict.name for verdict in verdicts if verdict.subject is SubjectKind.DESTINATION)
         return cls(
             **_arrived(session_id, arrival),
             actor=_person(identity),
             method=identity.method if identity else "",
-            target=target_name if target_name in judged else "",
+            target=next(judged, ""),
             target_asked=(target_name,) if target_name else (),
             verdicts=_distinct(verdicts),
             code=why.code,
@@ -213,6 +223,7 @@ class Crashed:
     protocol: str
     client: tuple[str, ...] = field(repr=False, metadata=CLIENT)
     arrived_at_ms: int
+    parent: str
 
     @classmethod
     def of(cls, session_id: str, arrival: Arrival) -> "Crashed":
@@ -289,6 +300,7 @@ def _arrived(session_id: str, arrival: Arrival) -> dict[str, Any]:
         "protocol": arrival.protocol,
         "client": (str(arrival.client.address),),
         "arrived_at_ms": _ms(arrival.at_s),
+        "parent": arrival.parent,
     }
 
 

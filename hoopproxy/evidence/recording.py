@@ -170,20 +170,19 @@ def read(stream: IO[bytes], zone: X25519PrivateKey, sealed: X25519PrivateKey | N
     header = next(parts)
     assert isinstance(header, Header)
     masked_key, sealed_key = _opened_wraps(header, zone, sealed)
-    number = 0
+    number, is_whole = 0, False
     for part in parts:
         match part:
             case SealedChunk(number=0):
                 continue
             case SealedChunk():
-                number = part.number
+                number, is_whole = part.number, part.final
                 yield from _opened(part, header, masked_key, sealed_key)
-                if part.final:
-                    return
-    yield {
-        "event": "cut",
-        "sentence": f"The recording ends without its final chunk; it is proved up to chunk {number}.",
-    }
+    if not is_whole:
+        yield {
+            "event": "cut",
+            "sentence": f"The recording ends without its final chunk; it is proved up to chunk {number}.",
+        }
 
 
 def _zeros_behind(stream: IO[bytes]) -> int | None:

@@ -6,6 +6,7 @@ outline, and of what was answered to it only the code.
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 
 from hoopproxy.events import (
     Asked,
+    Closed,
     Columns,
     Completed,
     Copied,
@@ -23,8 +25,15 @@ from hoopproxy.events import (
     Rejected,
     Rows,
     Statement,
+    Streamed,
+    Terminal,
+    Transferred,
 )
+from hoopproxy.evidence.streams import Keeping, Streams, Sum
 from hoopproxy.model import Passage, Tally
+
+STDIN = "stdin"
+"""What is typed may be a password: it is sealed, and so is its digest, by which a short text could be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +47,31 @@ class Lines:
         return len(self.masked) + len(self.sealed)
 
 
+NOTHING = Lines(b"", b"")
+
+
+def joined(parts: Sequence[Lines]) -> Lines:
+    """All lines, each half by itself."""
+    return Lines(b"".join(part.masked for part in parts), b"".join(part.sealed for part in parts))
+
+
 @dataclass(slots=True)
 class Transcript:
     """Turns events into lines; counts them, and what was shown, over a whole recording.
 
     `seq` ties a sealed line to its masked one. `shown_bytes` and its digest cover every byte the client was shown.
+    `keeping` says how much is kept of commands' streams, all by default.
     """
 
+    keeping: Keeping = field(default_factory=Keeping)
     shown_bytes: int = 0
     _shown: Any = field(default_factory=hashlib.sha256)
     _seq: int = 0
     _secret: set[int] = field(default_factory=set)
+    _streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._streams = Streams(self.keeping)
 
     def opened(self, at_s: float, passage: Passage) -> Lines:
         """The first line: who came from where, in clear, for those who may read the recording."""
@@ -72,8 +95,7 @@ class Transcript:
 
     def recorded(self, at_s: float, events: tuple[Record, ...]) -> Lines:
         """The lines of one step's events."""
-        parts = [self._recorded(at_s, event) for event in events]
-        return Lines(b"".join(part.masked for part in parts), b"".join(part.sealed for part in parts))
+        return joined([self._recorded(at_s, event) for event in events])
 
     def show(self, data: bytes) -> None:
         """Count bytes that are about to be shown."""
@@ -85,9 +107,10 @@ class Transcript:
         return self._lines(at_s, "shown", {"bytes": self.shown_bytes, "sha256": self._shown.hexdigest()})
 
     def closed(self, at_s: float, tally: Tally, reason: str) -> Lines:
-        """The last line."""
+        """The last lines: what is left to tell of streams, and how it ended."""
         counts = {one.name: getattr(tally, one.name) for one in fields(tally)}
-        return self._lines(at_s, "closed", {"reason": reason, "tally": counts})
+        end = self._lines(at_s, "closed", {"reason": reason, "tally": counts})
+        return joined([*(self._sum(at_s, one) for one in self._streams.end()), end])
 
     def _recorded(self, at_s: float, event: Record) -> Lines:
         match event:
@@ -116,6 +139,32 @@ class Transcript:
                 return self._lines(at_s, "faulted", {"statement": number, "code": code, "text": told})
             case Copied(number, side, bytes_count):
                 return self._lines(at_s, "copied", {"statement": number, "side": side.value, "bytes": bytes_count})
+            case Terminal(number, columns, rows, term):
+                self._streams.has_terminal(number)
+                size = {"statement": number, "columns": columns, "rows": rows, "term": term}
+                return self._lines(at_s, "terminal", size)
+            case Streamed(number, stream, raw):
+                kept = self._streams.passed(number, stream, raw)
+                if not kept:
+                    return NOTHING
+                which: dict[str, Any] = {"statement": number, "stream": stream}
+                return self._half_sealed(at_s, "streamed", which, {"raw": b64encode(kept).decode()}, stream == STDIN)
+            case Transferred(number, operation, path, new_path, bytes_count, sha256, outcome, detail):
+                done = {"statement": number, "operation": operation, "detail": detail}
+                result = {"bytes": bytes_count, "sha256": sha256, "outcome": outcome}
+                return self._lines(at_s, "transferred", done | result, {"path": path, "new_path": new_path})
+            case Closed(number):
+                return joined([self._sum(at_s, one) for one in self._streams.closed(number)])
+
+    def _sum(self, at_s: float, one: Sum) -> Lines:
+        which = {"statement": one.statement_number, "stream": one.stream}
+        counts = {"bytes": one.bytes_count, "dropped": one.dropped}
+        return self._half_sealed(at_s, "stream-ended", which | counts, {"sha256": one.sha256}, one.stream == STDIN)
+
+    def _half_sealed(
+        self, at_s: float, event: str, told: dict[str, Any], more: dict[str, Any], is_sealed: bool
+    ) -> Lines:
+        return self._lines(at_s, event, told, more) if is_sealed else self._lines(at_s, event, told | more)
 
     def _statement(self, at_s: float, event: str, statement: Statement, more: dict[str, Any]) -> Lines:
         if statement.secret:

@@ -4,6 +4,7 @@ Thin: what the packets mean is `wire.postgres.startup`'s. Never sees a target's 
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 from zope.interface import implementer
@@ -21,8 +22,10 @@ from hoopproxy.errors import (
 )
 from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.listen.cancels import CancelKey, Cancels
-from hoopproxy.listen.tls import Certificate
-from hoopproxy.model import Arrival, Credentials, Passage, Secret, Side
+from hoopproxy.listen.fitting import expect
+from hoopproxy.listen.tls import Certificate, is_clear_allowed
+from hoopproxy.model import Arrival, Credentials, Passage, Side
+from hoopproxy.proofs import Secret
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.wire.postgres.framing import Reader, Splitter, message
 from hoopproxy.wire.postgres.messages import backend_key_data, error, notice, parameter_status, ready_for_query
@@ -64,12 +67,13 @@ class PostgresListener:
     """Makes frontends. Building it reads certificate and key. @raise ConfigError"""
 
     def __init__(self, settings: ListenerSettings, limits: Limits, scheduler: IScheduler) -> None:
+        expect(settings, "certificate", "key", plaintext=(Plaintext.NEVER, Plaintext.LOOPBACK))
         self.settings = settings
         self._limits = limits
         self._tls = Certificate(settings, ALPN)
         self._cancels = Cancels()
 
-    def frontend(self, connection: Connection, arrival: Arrival) -> IFrontend:
+    def frontend(self, connection: Connection, arrival: Arrival, adopt: Callable[[IFrontend], None]) -> IFrontend:
         return PostgresFrontend(connection, arrival, self.settings, self._limits, self._tls, self._cancels)
 
 
@@ -78,6 +82,7 @@ class PostgresFrontend:
     """One client."""
 
     side = Side.CLIENT
+    handshake_limit = "handshake_s_max"
 
     def __init__(
         self,
@@ -110,17 +115,20 @@ class PostgresFrontend:
         self._connection.send(_CLEARTEXT_PASSWORD)
         return replace(asked, secret=await self._password())
 
+    def again(self, why: Exception) -> bool:
+        return False
+
     async def welcome(self, passage: Passage, peer: IPeer) -> None:
         self._authenticated()
         self._key = self._cancels.give(peer, self._key_bytes)
         settings = b"".join(parameter_status(name, value) for name, value in peer.greeting.parameters.items())
         await self._connection.write(settings + backend_key_data(*self._key) + ready_for_query(b"I"))
 
-    def inform(self, sentence: str) -> None:
+    def inform(self, sentence: str, words: bytes = b"") -> None:
         self._authenticated()
         self._connection.send(notice(sentence))
 
-    def refuse(self, session_id: str, why: Exception) -> None:
+    def refuse(self, session_id: str, why: Exception, words: bytes = b"") -> None:
         if self._is_refused or not isinstance(why, SessionError):
             return
         self._is_refused = True
@@ -132,6 +140,9 @@ class PostgresFrontend:
 
     async def write(self, data: bytes) -> None:
         await self._connection.write(data)
+
+    async def end(self) -> None:
+        await self._connection.end()
 
     def close(self) -> None:
         self._take_key_back()
@@ -185,8 +196,7 @@ class PostgresFrontend:
         return first
 
     def _require(self, is_tls: bool) -> None:
-        is_allowed = self._settings.plaintext is Plaintext.LOOPBACK and self.arrival.client.address.is_loopback
-        if not is_tls and not is_allowed:
+        if not is_tls and not is_clear_allowed(self._settings, self.arrival, self._connection):
             raise Refused("This gateway is reached over TLS only; connect with sslmode=require.", reason="target")
 
     async def _password(self) -> Secret:

@@ -18,8 +18,9 @@ from twisted.internet.protocol import Factory
 
 from hoopproxy.admit.crowd import Crowd
 from hoopproxy.connection import Connection
-from hoopproxy.errors import ConfigError
+from hoopproxy.errors import ConfigError, SessionError
 from hoopproxy.interfaces import IFrontend, IListener, IScheduler
+from hoopproxy.listen.balancers import Balancers
 from hoopproxy.listen.descriptors import make_room
 from hoopproxy.listen.port import Port
 from hoopproxy.model import Arrival, Endpoint, IPAddress, Side
@@ -53,8 +54,10 @@ class Server(Service):
         self._crowd = Crowd(limits) if crowd is None else crowd
         self._ports: list[Port] = []
         self._serving: dict[Connection, Deferred[None]] = {}
+        self._adopted: set[Deferred[None]] = set()
         self._left = scheduler.signal()  # somebody has; a new one each time
         self._trouble = _Trouble(listener.settings.name, scheduler)
+        self._balancers = Balancers(listener.settings.balancers, limits, scheduler)
         self._door = _Door(partial(Connection, Side.CLIENT, limits, scheduler, reactor, self._accepted))
 
     def privilegedStartService(self) -> None:
@@ -85,11 +88,14 @@ class Server(Service):
     def _take(self, client: socket.socket, address: IPAddress) -> None:
         """A socket was accepted; whoever is not adopted is closed. @raise OSError: it is gone already."""
         client.getpeername()  # raises then, which Twisted would notice with a socket of its own in hand, and lose it
+        if self._may_enter(None if address in self._balancers else address):
+            self._reactor.adoptStreamConnection(client.fileno(), client.family, self._door)
+
+    def _may_enter(self, address: IPAddress | None) -> bool:
         limit = self._crowd.limit_for(address)
         if limit:
-            self._trouble.note("connection-over-limit", limit=limit, client=str(address))
-        else:
-            self._reactor.adoptStreamConnection(client.fileno(), client.family, self._door)
+            self._trouble.note("connection-over-limit", limit=limit, client=str(address or "a balancer"))
+        return not limit
 
     def _not_accepted(self, why: OSError) -> None:
         self._trouble.note("connection-not-accepted", error=errno.errorcode.get(why.errno or 0, str(why)))
@@ -100,32 +106,75 @@ class Server(Service):
     async def _serve(self, connection: Connection) -> None:
         """From accept to the socket's end: so long it counts against the limits."""
         connection_id = secrets.token_hex(8)
-        self._crowd.enter(connection_id, connection.peer.address)
+        address = connection.peer.address
+        self._crowd.enter(connection_id, None if address in self._balancers else address)
         self._serving[connection] = running = Deferred.fromCoroutine(self._speak(connection, connection_id))
         await running
         connection.close()
         await connection.lost.wait()
         del self._serving[connection]
         self._crowd.leave(connection_id)
-        self._left, left = self._scheduler.signal(), self._left
-        left.set()
+        self._somebody_left()
 
     async def _speak(self, connection: Connection, connection_id: str) -> None:
         settings = self._listener.settings
-        arrival = Arrival(
-            connection_id=connection_id,
-            listener=settings.name,
-            protocol=settings.protocol,
-            client=connection.peer,
-            at_s=self._scheduler.now_s(),
-        )
         try:
-            await self._run(self._listener.frontend(connection, arrival))
+            client = await self._client(connection, connection_id)
+            if client is None:
+                return
+            arrival = Arrival(
+                connection_id=connection_id,
+                listener=settings.name,
+                protocol=settings.protocol,
+                client=client,
+                at_s=self._scheduler.now_s(),
+            )
+            await self._run(self._listener.frontend(connection, arrival, self._adopt))
         except CancelledError:
             connection.abort()
         except Exception:  # a bug; whatever it is, it ends this connection alone, and nothing more is said on it
-            log.exception("connection-crashed", listener=settings.name, connection=arrival.connection_id)
+            log.exception("connection-crashed", listener=settings.name, connection=connection_id)
             connection.abort()
+
+    async def _client(self, connection: Connection, connection_id: str) -> Endpoint | None:
+        """Who is at its other end: whoever a balancer names, who then counts in the balancer's place; None: nobody."""
+        peer = connection.peer
+        if peer.address not in self._balancers:
+            return peer
+        try:
+            client = await self._balancers.client(connection)
+        except SessionError as why:
+            self._trouble.note("balancer-not-understood", client=str(peer.address), why=why.sentence, detail=why.detail)
+            connection.cut()
+            return None
+        if client is None or client is peer:
+            return client
+        self._crowd.leave(connection_id)
+        if not self._may_enter(client.address):
+            connection.cut()
+            return None
+        self._crowd.enter(connection_id, client.address)
+        return client
+
+    def _adopt(self, frontend: IFrontend) -> None:
+        """What came through a connection is served like one of its own, and ends with it."""
+        running = Deferred.fromCoroutine(self._serve_adopted(frontend))
+        self._adopted.add(running)
+        running.addCallback(lambda _: self._adopted.remove(running)).addCallback(lambda _: self._somebody_left())
+
+    async def _serve_adopted(self, frontend: IFrontend) -> None:
+        try:
+            await self._run(frontend)
+        except CancelledError:
+            frontend.abort()
+        except Exception:  # as in `_speak`
+            arrival = frontend.arrival
+            log.exception("connection-crashed", listener=arrival.listener, connection=arrival.connection_id)
+            frontend.abort()
+
+    def _somebody_left(self) -> None:
+        self._left, left = self._scheduler.signal(), self._left
+        left.set()
 
     async def _drain(self) -> None:
         self._close_ports()
@@ -134,6 +183,8 @@ class Server(Service):
         log.warning("connections-cut-off", listener=self._listener.settings.name, count=len(self._serving))
         for connection, running in tuple(self._serving.items()):
             connection.abort()
+            running.cancel()
+        for running in tuple(self._adopted):
             running.cancel()
         await self._empties_in_time()  # their last notes to the evidence
 
@@ -145,7 +196,7 @@ class Server(Service):
         return True
 
     async def _empty(self) -> None:
-        while self._serving:
+        while self._serving or self._adopted:
             await self._left.wait()
 
     def _close_ports(self) -> None:

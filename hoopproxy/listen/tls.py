@@ -1,20 +1,27 @@
-"""The gateway's own certificate, as what a TLS handshake with a client needs.
+"""The gateway's own certificate, as what a TLS handshake with a client needs, and the client's, where it is wanted.
 
 Knows no protocol but its ALPN name, and no client.
 """
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
-from hoopproxy.errors import ConfigError
-from hoopproxy.settings import ListenerSettings
+from hoopproxy.chains import broken
+from hoopproxy.connection import Connection
+from hoopproxy.errors import ConfigError, ProtocolViolation, Refused
+from hoopproxy.model import Arrival
+from hoopproxy.proofs import HeldKey
+from hoopproxy.settings import ListenerSettings, Plaintext
 
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and AEAD alone (RFC 9325 §4.2). TLS 1.3 has no others."""
@@ -24,10 +31,11 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 class Certificate:
     """The listener's certificate, chain and key, for TLS 1.2 and 1.3; give it to `Connection.start_tls`.
 
-    `alpn` is the one protocol that is agreed on with clients that offer it. @raise ConfigError: a file that is none.
+    `alpn` is the one protocol that is agreed on with clients that offer it; "" for none. @raise ConfigError: a file
+    that is none.
     """
 
-    def __init__(self, settings: ListenerSettings, alpn: bytes) -> None:
+    def __init__(self, settings: ListenerSettings, alpn: bytes = b"") -> None:
         self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_cipher_list(CIPHERS)
@@ -43,7 +51,18 @@ class Certificate:
         connection.set_accept_state()
         return connection
 
+    async def shake(self, connection: Connection) -> HeldKey | None:
+        """Do the handshake with a client that begins with it, for a stream whose directions end one by one.
+
+        @raise ProtocolViolation
+        """
+        await _from_the_first_byte(connection, self)
+        return None
+
     def _load(self, settings: ListenerSettings) -> None:
+        for name, file in (("certificate", settings.certificate_file), ("key", settings.key_file)):
+            if not file:
+                raise ConfigError((f"listen.{settings.name}.{name} is missing; wanted is a PEM file for TLS.",))
         try:
             certificate, *chain = load_pem_x509_certificates(Path(settings.certificate_file).read_bytes())
             self._context.use_certificate(certificate)
@@ -60,6 +79,84 @@ class Certificate:
             self._context.check_privatekey()
         except (SSL.Error, TypeError) as why:
             raise _unfit(settings, "key", settings.key_file, "the key of the certificate", why) from why
+
+
+class MutualCertificate(Certificate):
+    """The same, for clients that must show a certificate of the listener's `client_ca`. @raise ConfigError."""
+
+    def __init__(self, settings: ListenerSettings) -> None:
+        super().__init__(settings)
+        file = settings.client_ca_file
+        try:
+            load_pem_x509_certificates(Path(file).read_bytes())
+            self._context.load_verify_locations(file)
+        except (OSError, ValueError, SSL.Error) as why:
+            raise _unfit(settings, "client_ca", file, "a PEM file with certificates of authorities", why) from why
+        self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._note)
+        self._chain_errors: WeakKeyDictionary[SSL.Connection, str] = WeakKeyDictionary()
+
+    async def shake(self, connection: Connection) -> HeldKey:
+        """As for any certificate, with a client that shows one of its own: what it has proved to hold the key of.
+
+        Its chain is verified by then. It must be a client's by its own word (RFC 5280 §4.2.1.12): an authority that
+        issues servers' certificates, too, does not make people of servers.
+
+        @raise ProtocolViolation, Refused
+        """
+        shaking = _Shaking(self)
+        try:
+            await _from_the_first_byte(connection, shaking)
+        except ProtocolViolation as why:
+            detail = self._chain_errors.get(shaking.connection, why.detail) if shaking.connection else why.detail
+            raise ProtocolViolation("client", why.sentence, detail=detail) from why
+        certificate = connection.peer_certificate.to_cryptography()
+        if not _is_clients(certificate):
+            raise Refused(
+                "Your certificate is not meant for clients; ask whoever issued it for one that is.",
+                reason="credentials",
+                detail=f"the certificate {certificate.subject.rfc4514_string()!r} has no extended key usage clientAuth",
+            )
+        return HeldKey("x509", certificate.public_bytes(Encoding.DER))
+
+    def _note(self, connection: SSL.Connection, certificate: Any, code: int, depth: int, is_good: int) -> bool:
+        if not is_good:
+            self._chain_errors.setdefault(connection, broken(certificate, code, depth))
+        return bool(is_good)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class _Shaking:
+    """One handshake, to be found again in what the verification had against it."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self._certificate = certificate
+        self.connection: SSL.Connection | None = None
+
+    def serverConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
+        self.connection = self._certificate.serverConnectionForTLS(tls_protocol)
+        return self.connection
+
+
+async def _from_the_first_byte(connection: Connection, options: Any) -> None:
+    hello = await connection.read()
+    if not hello:
+        raise ProtocolViolation("client", "Your client closed the connection before its TLS handshake.")
+    await connection.start_tls(options, hello, by_halves=True)
+
+
+def is_clear_allowed(settings: ListenerSettings, arrival: Arrival, connection: Connection) -> bool:
+    """Whether this client may do without TLS. On this machine are it and whoever connects for it, or it is not."""
+    near = arrival.client.address, connection.peer.address
+    is_near = all(address.is_loopback for address in near)
+    return settings.plaintext is Plaintext.ALWAYS or (settings.plaintext is Plaintext.LOOPBACK and is_near)
+
+
+def _is_clients(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return False
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
 
 
 def _unfit(settings: ListenerSettings, name: str, file: str, wanted: str, why: Exception) -> ConfigError:

@@ -77,7 +77,7 @@ class Case:
     passage: Passage
     catalog: Catalog
     protected: frozenset[str]
-    inform: Callable[[str], None]
+    inform: Callable[..., None]
 
 
 def _answer(answer: Any) -> Answer:

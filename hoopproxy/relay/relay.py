@@ -4,6 +4,8 @@ The core is synchronous (`IWire.feed`); only asks, durability and room to write 
 socket and no addon by name.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hoopproxy.errors import Revoked
@@ -26,7 +28,8 @@ PIECE_BYTES_MAX = 1 << 20
 class Relay:
     """One connection's traffic. `run` returns why it ended when one end left in peace.
 
-    `is_amid` tells whether the client has seen only a part of a message: then nothing of ours may follow it.
+    `is_led_through` is asked whether other sessions live that come through this one: then it is not idle. `is_amid`
+    tells whether the client has seen only a part of a message: then nothing of ours may follow it.
     """
 
     client: IConnection
@@ -38,6 +41,7 @@ class Relay:
     counting: Counting
     limits: Limits
     scheduler: IScheduler
+    is_led_through: Callable[[], bool] = lambda: False
     is_amid: bool = False
 
     async def run(self, ended: ISignal) -> str:
@@ -81,23 +85,36 @@ class _Traffic:
         """Read, feed, perform; answer asks and go on, in portions that leave others their turn."""
         wire, near = self._relay.wire, self._near[side]
         share = Share(self._relay.limits, self._relay.scheduler)
+        hold_s = 0.0
         while not self._over:
             await self._unpaused(side)
-            data = await near.read()
-            share.begin(self._pace.moved())
-            step = wire.feed(side, data)
+            data = await self._read(side, hold_s)
+            share.begin(self._relay.scheduler.monotonic_s() if data is None else self._pace.moved())
+            step = wire.release(side) if data is None else wire.feed(side, data)
             await self._perform(step)
             while (step.ask is not None or step.more) and not self._over:
                 await share.go_on()
                 await self._unpaused(side)
                 step = wire.resume(side, None if step.ask is None else await self._answer(step.ask))
                 await self._perform(step)
+            hold_s = step.hold_s
             if step.ended:
                 break
-            if not data:  # it stopped sending, and hears the rest unless it is gone
+            if data == b"":  # it stopped sending, and hears the rest unless it is gone
                 await near.lost.wait()
                 break
         return f"{side.value} left"
+
+    async def _read(self, side: Side, hold_s: float) -> bytes | None:
+        """What that side sends next; None: it has paused for so long, and the machine holds something back."""
+        if not hold_s:
+            return await self._near[side].read()
+        # A loop that was held up looks at its clock before it looks at its sockets: what came meanwhile is no pause.
+        for wait_s in (hold_s, 0.0):
+            with suppress(TimeoutError):
+                data: bytes = await self._relay.scheduler.within(wait_s, self._near[side].read())
+                return data
+        return None
 
     async def _unpaused(self, side: Side) -> None:
         while side in self._paused:
@@ -129,6 +146,8 @@ class _Traffic:
         for side, data, turn in turns:
             async with turn:
                 await self._write(side, data, step.is_amid)
+                if side in step.half_closes:
+                    await self._end(side)
 
     async def _write(self, side: Side, data: bytes, is_amid: bool) -> None:
         """Piece by piece, so that a side that takes anything at all is known to."""
@@ -143,14 +162,21 @@ class _Traffic:
             self._pace.wrote(side)
         if self._untold and not self._relay.is_amid:
             untold, self._untold = self._untold, ""
-            self._relay.case.inform(untold)
+            self._inform(untold)
+
+    async def _end(self, side: Side) -> None:
+        """Returns when it took all that was written before, for which it has as long as for any piece."""
+        if not self._over:
+            self._pace.writes(side)
+            await self._near[side].end()
+            self._pace.wrote(side)
 
     def _inform(self, sentence: str) -> None:
         """Tell the client something; not inside a message, and then only the last."""
         if self._relay.is_amid:
             self._untold = sentence
         else:
-            self._relay.case.inform(sentence)
+            self._relay.case.inform(sentence, self._relay.wire.words(sentence))
 
     async def watch(self, ended: ISignal) -> str:
         """Ends the session from outside: revoked, expired, or too long without a move."""
@@ -160,6 +186,8 @@ class _Traffic:
             left_s = expiry_s - relay.scheduler.monotonic_s()
             if left_s <= 0:
                 raise Revoked("Your session has ended because its grant or your sign-in expired; connect again.")
+            if relay.is_led_through():
+                self._pace.moved()
             try:
                 raise await relay.scheduler.within(min(left_s, self._pace.left_s()), ended.wait())
             except TimeoutError:
@@ -168,7 +196,7 @@ class _Traffic:
 
 def _outputs(step: Step) -> tuple[tuple[Side, bytes], ...]:
     both = ((Side.SERVER, step.to_server), (Side.CLIENT, step.to_client))
-    return tuple((side, data) for side, data in both if data)
+    return tuple((side, data) for side, data in both if data or side in step.half_closes)
 
 
 def _must_be_durable(step: Step) -> bool:

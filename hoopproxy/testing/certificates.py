@@ -52,12 +52,22 @@ class Authority:
         self.ca_file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
     def issue(
-        self, name: str, *, dns: Sequence[str] = (), ips: Sequence[str] = (), days: int = 30, expired: bool = False
+        self,
+        name: str,
+        *,
+        dns: Sequence[str] = (),
+        ips: Sequence[str] = (),
+        uris: Sequence[str] = (),
+        emails: Sequence[str] = (),
+        days: int = 30,
+        expired: bool = False,
+        for_servers_only: bool = False,
     ) -> Leaf:
-        """Issue `name` (its subject and its files' name) a certificate for the DNS names and IP addresses given.
+        """Issue `name` (its subject and its files' name) a certificate for the names and IP addresses given.
 
-        `expired` ends its `days` yesterday. It serves servers and clients alike.
+        `expired` ends its `days` yesterday. It serves servers and clients alike, unless `for_servers_only`.
         """
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH] + [ExtendedKeyUsageOID.CLIENT_AUTH] * (not for_servers_only)
         key = ec.generate_private_key(ec.SECP256R1())
         end = datetime.now(UTC) + timedelta(days=-1 if expired else days)
         issuer_key_id = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -69,16 +79,18 @@ class Authority:
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id), critical=False
             )
         )
-        names = [*map(x509.DNSName, dns), *(x509.IPAddress(ip_address(text)) for text in ips)]
+        names: list[x509.GeneralName] = [
+            *map(x509.DNSName, dns),
+            *(x509.IPAddress(ip_address(text)) for text in ips),
+            *map(x509.UniformResourceIdentifier, uris),
+            *map(x509.RFC822Name, emails),
+        ]
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         leaf = Leaf(self._directory / f"{name}.crt", self._directory / f"{name}.key", spki_pin(key.public_key()))

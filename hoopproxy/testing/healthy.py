@@ -38,12 +38,11 @@ from hoopproxy.model import (
     Pending,
     Permit,
     Place,
-    Secret,
     Support,
     Tally,
     Target,
-    TargetSecret,
 )
+from hoopproxy.proofs import Secret, TargetSecret
 
 FAR_S = 4_000_000_000.0
 

@@ -26,12 +26,11 @@ from hoopproxy.model import (
     Measurements,
     Passage,
     Permit,
-    Secret,
     Side,
     Target,
-    TargetSecret,
     UpstreamTls,
 )
+from hoopproxy.proofs import Secret, TargetSecret
 from hoopproxy.scheduler import Signal, TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits
@@ -80,7 +79,7 @@ class _Pipe:
         self._waiting: Deferred[bytes] | None = None
         self._ready: list[bytes] = []
         self.sent = bytearray()
-        self.closed = False
+        self.ended = self.closed = False
         self.lost = Signal()
         """Yours to set: when the other end is gone, and not only done with sending."""
 
@@ -100,6 +99,9 @@ class _Pipe:
     async def write(self, data: bytes) -> None:
         self.sent += data
 
+    async def end(self) -> None:
+        self.ended = True
+
     def close(self) -> None:
         self.closed = True
 
@@ -112,6 +114,7 @@ class MemoryFrontend(_Pipe):
     """A client: `give` it what the client sends; `sent` is what the client saw."""
 
     side = Side.CLIENT
+    handshake_limit = "handshake_s_max"
 
     def __init__(self, arrival: Arrival, credentials: Credentials) -> None:
         super().__init__()
@@ -127,10 +130,13 @@ class MemoryFrontend(_Pipe):
     async def welcome(self, passage: Passage, peer: IPeer) -> None:
         self.welcomed = True
 
-    def inform(self, sentence: str) -> None:
+    def again(self, why: Exception) -> bool:
+        return False
+
+    def inform(self, sentence: str, words: bytes = b"") -> None:
         self.told.append(sentence)
 
-    def refuse(self, session_id: str, why: Exception) -> None:
+    def refuse(self, session_id: str, why: Exception, words: bytes = b"") -> None:
         assert isinstance(why, SessionError)
         self.refusals.append(why)
 
@@ -178,6 +184,9 @@ class MemoryDialer:
         self.permits: list[Permit] = []
         self.logins: list[tuple[Passage, TargetSecret]] = []
         self.peers: list[MemoryPeer] = []
+
+    def unfit(self, target: Target) -> str:
+        return ""
 
     async def reach(self, permit: Permit) -> IReached:
         self.permits.append(permit)

@@ -90,11 +90,14 @@ class GatewayProcess:
         with self._changed:
             return "".join(self._lines)
 
-    def heard(self, event: str, within_s: float = READY_S_MAX) -> dict[str, Any]:
-        """The first logged event of that name, waiting for it if need be. @raise GatewayFailed: it does not come."""
+    def heard(self, event: str, within_s: float = READY_S_MAX, *, holding: str = "") -> dict[str, Any]:
+        """The first logged event of that name with that text in it, waiting for it if need be.
+
+        @raise GatewayFailed: it does not come.
+        """
 
         def found() -> dict[str, Any] | None:
-            return next((one for one in self.said() if one.get("event") == event), None)
+            return next((one for one in self.said() if one.get("event") == event and holding in str(one)), None)
 
         with self._changed:
             self._changed.wait_for(lambda: self._has_ended or found() is not None, within_s)

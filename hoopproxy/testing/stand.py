@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from hoopproxy.disk.keys import make_keys
 from hoopproxy.testing.certificates import Authority
@@ -17,7 +18,7 @@ from hoopproxy.testing.forwarder import Forwarder
 from hoopproxy.testing.issuer import Issuer
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.process import GatewayProcess
-from hoopproxy.testing.three_files import ISSUER_URL, MASKS, Site, credential, write
+from hoopproxy.testing.three_files import ISSUER_URL, MASKS, NO_MORE, More, Site, credential, write
 
 PEOPLE: Mapping[str, tuple[str, ...]] = MappingProxyType({"ada": ("analysts",), "franz": ("fraud",), "nobody": ()})
 """Who there is, and in which groups."""
@@ -45,7 +46,8 @@ class Stand:
 
     `databases` maps each target's name, which is its database's too, to the SQL that fills it. A cluster takes one
     stand, since its login role is the cluster's. The server's certificate must be `authority`'s, for `localhost`.
-    `limits` and `recorder` are lines of TOML for these tables, `masks` is TOML for policy.toml.
+    `limits` and `recorder` are lines of TOML for these tables, `masks` is TOML for policy.toml. `more` may name files
+    in `secrets` that its maker has put there.
 
     @raise GatewayFailed
     """
@@ -63,6 +65,7 @@ class Stand:
         recorder: str = "",
         addresses: tuple[str, ...] = ("127.0.0.1",),
         token_lifetime_s: float = 12 * 3600,
+        more: More = NO_MORE,
     ) -> None:
         self.directory, self.cluster, self.authority = directory, cluster, authority
         self.targets = tuple(databases)
@@ -72,7 +75,7 @@ class Stand:
         self.log_directory, self.recordings = self.state / "log", self.state / "recordings"
         self.ca_file = Path(authority.ca_file)
         self._password = secrets.token_urlsafe(24)
-        self._forwarders: dict[str, Forwarder] = {}
+        self._forwarders: dict[tuple[str, str], Forwarder] = {}
         self.issuer = Issuer(directory / "issuer", ISSUER_URL)
         self.tokens = {
             name: self.issuer.issue(name, groups, lifetime_s=token_lifetime_s, name=name.title())
@@ -97,11 +100,12 @@ class Stand:
                 masks=masks,
                 limits=limits,
                 recorder=recorder,
+                more=more,
             )
         )
         self.start()
 
-    def __enter__(self) -> "Stand":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *why: object) -> None:
@@ -111,8 +115,7 @@ class Stand:
         """Start the gateway; needed again only after its `stop` or `kill`. @raise GatewayFailed."""
         self._close_forwarders()  # they lead to where the last one listened
         self.gateway = GatewayProcess(self.config)
-        host, _, port = self.gateway.endpoints["front"][0].rpartition(":")
-        self.host, self.port = host.strip("[]"), int(port)
+        self.host, self.port = self.endpoint("front")
 
     def close(self) -> None:
         """End all that was started here. The cluster is its owner's."""
@@ -123,13 +126,18 @@ class Stand:
         """Where the person's token lies, for commands that people copy."""
         return self.directory / "people" / f"{person}.token"
 
-    def port_from(self, source: str | None) -> int:
-        """The port on this machine that leads to the gateway and, through a forwarder, comes from `source`."""
+    def endpoint(self, listener: str) -> tuple[str, int]:
+        """Address and port of the first socket of a listener; the one for PostgreSQL is `front`."""
+        host, _, port = self.gateway.endpoints[listener][0].rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def port_from(self, source: str | None, listener: str = "front") -> int:
+        """The port on this machine that leads to a listener and, through a forwarder, comes from `source`."""
         if source is None:
-            return self.port
-        if source not in self._forwarders:
-            self._forwarders[source] = Forwarder((self.host, self.port), source)
-        return self._forwarders[source].port
+            return self.endpoint(listener)[1]
+        if (source, listener) not in self._forwarders:
+            self._forwarders[source, listener] = Forwarder(self.endpoint(listener), source)
+        return self._forwarders[source, listener].port
 
     def dsn(
         self,

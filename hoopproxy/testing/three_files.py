@@ -41,6 +41,23 @@ mask = "redact"
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """What stands in the files beside PostgreSQL: TOML for the end of each, and names for two of the roles.
+
+    `authenticators` are asked behind `corp`, `maskers` behind `masks`; their `[addon.NAME]` tables belong into `main`.
+    """
+
+    main: str = ""
+    targets: str = ""
+    policy: str = ""
+    authenticators: tuple[str, ...] = ()
+    maskers: tuple[str, ...] = ()
+
+
+NO_MORE = More()
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What the files speak of. Paths are absolute; `port` 0 takes any free one. `targets` maps each target's name,
     which is its database's name too, to its account names; all are on `database_host:database_port`."""
@@ -60,6 +77,7 @@ class Site:
     masks: str = MASKS
     limits: str = ""
     recorder: str = ""
+    more: More = NO_MORE
 
 
 def write(site: Site) -> Path:
@@ -103,13 +121,13 @@ certificate = {_toml(site.secrets / "gateway.crt")}
 key = {_toml(site.secrets / "gateway.key")}
 
 [roles]
-authenticators = ["corp"]
+authenticators = {_toml(("corp", *site.more.authenticators))}
 router = "targets"
 grants = ["standing"]
 residency = ["declared", "networks"]
 credentials = ["vault"]
 guards = ["kinds"]
-maskers = ["masks"]
+maskers = {_toml(("masks", *site.more.maskers))}
 enforcement = "enforcement"
 recorder = "recorder"
 evidence = "log"
@@ -159,7 +177,7 @@ use = "log-file"
 directory = {_toml(site.state / "log")}
 segment_bytes = 4194304
 reserve_bytes = 65536
-"""
+{site.more.main}"""
 
 
 def _targets(site: Site) -> str:
@@ -184,7 +202,8 @@ ca = {_toml(site.database_ca)}
 {"".join(f"{account} = {_toml(credential(name, account))}\n" for account in accounts)}"""
         for name, accounts in site.targets.items()
     )
-    return "# targets.toml: what may be reached, and where it lies. Owner: the data stewards.\n" + tables
+    head = "# targets.toml: what may be reached, and where it lies. Owner: the data stewards.\n"
+    return head + tables + site.more.targets
 
 
 def _policy(site: Site) -> str:
@@ -202,7 +221,7 @@ zone = "EU"
 client_zones = ["EU", "CH"]
 duration_s_max = 28800
 
-{site.masks}"""
+{site.masks}{site.more.policy}"""
 
 
 def _toml(value: str | Path | tuple[str, ...]) -> str:

@@ -16,8 +16,11 @@ from click.testing import CliRunner, Result
 from hoopproxy.cli.main import main
 from hoopproxy.disk.keys import make_keys, read_public
 from hoopproxy.disk.recordings import RecordingFile
+from hoopproxy.events import Action, Asked, Closed, Completed, Record, Statement, Streamed, Terminal, Transferred
 from hoopproxy.evidence.recording import Header, Readers, Writer
-from hoopproxy.evidence.transcript import Lines
+from hoopproxy.evidence.streams import Keeping
+from hoopproxy.evidence.transcript import Lines, Transcript, joined
+from hoopproxy.model import Tally
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.issuer import Issuer
 from hoopproxy.testing.three_files import ISSUER_URL, Site, write
@@ -103,6 +106,37 @@ def recording(site: Site) -> Path:
     return site.state / "recordings" / file.location
 
 
+@pytest.fixture
+def ssh_recording(site: Site) -> Path:
+    """A recording of a shell, two commands and some files."""
+    shell = Statement(2, Action.RUN, "shell", "shell")
+    command = Statement(3, Action.RUN, "exec cat /home/ada/tax", "exec cat")
+    files = Statement(4, Action.RUN, "subsystem sftp", "subsystem sftp")
+    tax = "/home/ada/tax"
+    told: list[Record] = [
+        *(Asked(Statement(1, Action.OPEN, "session", "session")), Asked(shell), Terminal(2, 80, 24, "xterm")),
+        *(Streamed(2, "stdout", b"$ "), Streamed(2, "stdin", b"l"), Streamed(2, "stdout", b"l")),
+        *(Streamed(2, "stdin", b"s\r"), Streamed(2, "stdout", b"s\r\n\x1b]52;c;eA==\x07tax\r\nGr\xc3")),
+        *(Streamed(2, "stdout", b"\xbc\xc3\x9fe\r\n$ "), Asked(command), Streamed(3, "stdout", b"0123456789" * 3)),
+        *(Streamed(3, "stderr", b"cat: no\n"), Completed(3, "exit 1", 0), Closed(3), Asked(files)),
+        Transferred(4, "read", tax, bytes_count=9, sha256="ab" * 32),
+        Transferred(4, "rename", tax, "/home/ada/old", outcome="Permission denied"),
+        *(Completed(4, "exit 0", 0), Closed(4), Completed(2, "exit 3", 0), Closed(2)),
+    ]
+    zone, sealed = read_public(site.secrets / "zone.pub"), read_public(site.secrets / "sealed.pub")
+    keys = os.urandom(32), os.urandom(32)
+    wraps = Readers(zone, sealed).wraps(SESSION, "5511", *keys)
+    writer = Writer(Header(SESSION, "5511", "gw", "EU", "rows", "strict", 1_700_000_000_000, **wraps), *keys)
+    transcript = Transcript(Keeping(stream_bytes_max=25))
+    lines = [transcript.recorded(1_700_000_000 + at_s / 8, (record,)) for at_s, record in enumerate(told)]
+    file = RecordingFile(site.state / "recordings", SESSION, "5511", writer.start)
+    file.append(
+        writer.seal(joined([*lines, transcript.closed(1_700_000_100, Tally(statements=4), "left")]), final=True)
+    )
+    file.close()
+    return site.state / "recordings" / file.location
+
+
 def _line(item: Mapping[str, Any]) -> bytes:
     return json.dumps(item).encode() + b"\n"
 
@@ -129,7 +163,7 @@ class _Request(StreamRequestHandler):
         given = self.server.given.get(request["command"])
         reply = {"ok": False, "error": "The gateway says no."} if given is None else {"ok": True, "answer": given}
         self.wfile.write(_line(reply))
-        if request["command"] == "follow":
+        if request["command"] in ("follow", "watch"):
             for event in self.server.events:
                 self.wfile.write(_line({"event": event}))
 

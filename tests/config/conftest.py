@@ -11,6 +11,8 @@ from hoopproxy.config.model import Config
 from hoopproxy.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
+BROKER = ("broker.crt", "broker.key", "broker-ca.pem", "clients-ca.pem")
+"""The files of the listener and target for raw TCP."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def furnish(directory: Path) -> None:
     (directory / "state").mkdir(mode=0o700)
     for name in ("pseudonym.key", "email-hash.key"):
         (secrets / name).write_bytes(bytes(range(32)))
-    for name in ("gateway.crt", "gateway.key", "ledger-ca.pem"):
+    for name in ("gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER):
         (secrets / name).write_text("PEM\n")
     for path in secrets.iterdir():
         if path.is_file():

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from datetime import UTC, date, datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 
 from pydantic import BaseModel
@@ -25,10 +25,13 @@ def test_the_example_loads(copy: Copy) -> None:
     assert (config.gateway.state_dir, config.gateway.control_socket) == (state, state / "control.sock")
     assert config.gateway.pseudonym_key_file == copy.directory / "secrets" / "pseudonym.key"
     assert config.storage_country == "DE"
-    (front,) = config.listeners
+    front, broker = config.listeners
     assert front.addresses == (ip_address("127.0.0.1"), ip_address("::1"))
     assert (front.name, front.protocol, front.port, front.plaintext) == ("front", "postgres", 6432, Plaintext.NEVER)
     assert front.certificate_file == str(copy.directory / "secrets" / "gateway.crt")
+    assert front.balancers == (ip_network("10.20.255.0/28"),) and front.client_ca_file == front.target == ""
+    assert (broker.protocol, broker.target, broker.account, broker.balancers) == ("tcp", "broker", "any", ())
+    assert broker.client_ca_file == str(copy.directory / "secrets" / "clients-ca.pem")
     assert config.roles.residency == ("declared", "networks", "geo")
     assert config.addons["corp"].use == "oidc"
     assert config.addons["corp"].raw["issuer"] == "https://id.example.com"
@@ -36,7 +39,8 @@ def test_the_example_loads(copy: Copy) -> None:
 
 
 def test_targets_become_values(copy: Copy) -> None:
-    (ledger,) = copy.load().targets.values()
+    ledger, broker = copy.load().targets.values()
+    assert (broker.protocol, broker.accounts) == ("tcp", {"any": ""})
     assert (ledger.name, ledger.host, ledger.port, ledger.zone) == ("ledger", "ledger.db.example.com", 5432, "EU")
     assert ledger.accounts == {"readonly": "ledger-readonly", "support": "ledger-support"}
     assert ledger.databases == ("ledger", "archive")
@@ -57,7 +61,7 @@ def test_policy_becomes_values(copy: Copy) -> None:
     policy = copy.load().policy
     assert policy.revision == hashlib.sha256((copy.directory / "policy.toml").read_bytes()).hexdigest()
     assert {role.name: role.groups for role in policy.roles}["analyst"] == {"data-analysts"}
-    analysts, support = policy.grants
+    analysts, support, _ = policy.grants
     assert analysts.assurance_min == {
         SubjectKind.DESTINATION: Assurance.CORROBORATED,
         SubjectKind.CLIENT: Assurance.CORROBORATED,
@@ -101,7 +105,8 @@ def test_the_other_files_may_lie_elsewhere_and_take_their_paths_with_them(copy: 
     elsewhere = copy.directory / "stewards"
     (elsewhere / "secrets").mkdir(parents=True)
     (copy.directory / "targets.toml").rename(elsewhere / "targets.toml")
-    (copy.directory / "secrets" / "ledger-ca.pem").rename(elsewhere / "secrets" / "ledger-ca.pem")
+    for name in ("ledger-ca.pem", "broker-ca.pem"):
+        (copy.directory / "secrets" / name).rename(elsewhere / "secrets" / name)
     copy.change("hoopproxy.toml", 'targets = "targets.toml"', f'targets = "{elsewhere}/targets.toml"')
     assert copy.load().targets["ledger"].tls.ca_file == str(elsewhere / "secrets" / "ledger-ca.pem")
 

@@ -88,12 +88,37 @@ CHANGES = [
     (
         "hoopproxy.toml",
         'plaintext = "never"',
-        'plaintext = "always"',
-        'listen[0].plaintext is "always"; wanted is "never" or "loopback". listen[0] is the one named "front".',
+        'plaintext = "maybe"',
+        'listen[0].plaintext is "maybe"; wanted is "never", "loopback" or "always". listen[0] is the one named '
+        '"front".',
     ),
     (
         "hoopproxy.toml",
-        'authenticators = ["corp"]',
+        'target = "broker"',
+        'target = "brokr"',
+        'listen[1].target names "brokr", which is not a [[target]] of targets.toml; did you mean broker?',
+    ),
+    (
+        "hoopproxy.toml",
+        'target = "broker"',
+        'target = "ledger"',
+        'listen[1].target names "ledger", which speaks postgres; wanted is one that speaks tcp, as the listener does.',
+    ),
+    (
+        "hoopproxy.toml",
+        'account = "any"',
+        'account = "all"',
+        'listen[1].account names "all", which is not an account of broker; there are any.',
+    ),
+    (
+        "hoopproxy.toml",
+        'balancers = ["10.20.255.0/28"]',
+        'balancers = ["10.20.255.7/28"]',
+        'listen[0].balancers[0] is "10.20.255.7/28"; wanted is a network such as "10.0.0.0/24" or "fd00::/64".',
+    ),
+    (
+        "hoopproxy.toml",
+        'authenticators = ["corp", "services"]',
         "authenticators = []",
         f"roles.authenticators is []; wanted is an array of 1 or more, each {NAME}.",
     ),
@@ -128,7 +153,8 @@ CHANGES = [
         "targets.toml",
         'readonly = "ledger-readonly"',
         'readonly = "../ledger"',
-        f'target[0].accounts.readonly is "../ledger"; wanted is {NAME}.{LEDGER}',
+        'target[0].accounts.readonly is "../ledger"; wanted is the name of a credential, or "" for an account to which '
+        f"nothing is shown.{LEDGER}",
     ),
     (
         "policy.toml",
@@ -228,7 +254,7 @@ CHANGES = [
         "policy.toml",
         'target = "ledger"',
         'target = "crm"',
-        'mask[0].target names "crm", which is not a [[target]] of targets.toml; there are ledger.',
+        'mask[0].target names "crm", which is not a [[target]] of targets.toml; there are broker, ledger.',
     ),
     (
         "policy.toml",
@@ -240,7 +266,8 @@ CHANGES = [
         "policy.toml",
         '{ roles = ["analyst"], client_zones = ["EU"] }',
         '{ roles = ["boss"], client_zones = ["EU"] }',
-        'mask[0].reveal[0].roles names "boss", which is not a [[role]] of this file; there are analyst, support.',
+        'mask[0].reveal[0].roles names "boss", which is not a [[role]] of this file; there are analyst, service, '
+        "support.",
     ),
     (
         "policy.toml",
@@ -351,12 +378,12 @@ def test_an_empty_file_names_everything_that_is_wanted(copy: Copy) -> None:
 
 def test_two_listeners_may_not_take_one_socket(copy: Copy) -> None:
     text = copy.main.read_text()
-    start, end = text.index("\n[[listen]]"), text.index("# Who is asked what")
+    start, end = text.index("\n[[listen]]"), text.index("# Raw TCP")
     copy.append("hoopproxy.toml", "\n" + text[start:end])
     assert copy.problems() == (
-        'hoopproxy.toml: listen[1].name is "front", as listen[0].name is; wanted is each name once.',
-        "hoopproxy.toml: listen[1] takes port 6432 of 127.0.0.1, which listen[0] has already; wanted is a free one.",
-        "hoopproxy.toml: listen[1] takes port 6432 of ::1, which listen[0] has already; wanted is a free one.",
+        'hoopproxy.toml: listen[2].name is "front", as listen[0].name is; wanted is each name once.',
+        "hoopproxy.toml: listen[2] takes port 6432 of 127.0.0.1, which listen[0] has already; wanted is a free one.",
+        "hoopproxy.toml: listen[2] takes port 6432 of ::1, which listen[0] has already; wanted is a free one.",
     )
 
 
@@ -373,6 +400,12 @@ def test_two_listeners_may_not_take_one_socket(copy: Copy) -> None:
         ("targets.toml", "port = 5432", 'password = "hunter2"', "target[0].password"),
         ("targets.toml", "[target.accounts]", 'token = "hunter2"', "target[0].accounts.token"),
         ("policy.toml", "[[role]]", 'api_key = ["hunter2"]', "role[0].api_key"),
+        (
+            "targets.toml",
+            "[target.accounts]",
+            'app = """-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"""',
+            "target[0].accounts.app",
+        ),
     ],
 )
 def test_a_secret_is_refused_and_not_repeated(copy: Copy, file: str, at: str, line: str, key: str) -> None:

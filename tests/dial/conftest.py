@@ -12,19 +12,8 @@ import pytest
 
 from hoopproxy.dial.postgres import PostgresDialer, PostgresPeer
 from hoopproxy.masks import Catalog
-from hoopproxy.model import (
-    Arrival,
-    Endpoint,
-    Grant,
-    Identity,
-    Passage,
-    Permit,
-    Seal,
-    Secret,
-    Target,
-    TargetSecret,
-    UpstreamTls,
-)
+from hoopproxy.model import Arrival, Endpoint, Grant, Identity, Passage, Permit, Seal, Target, UpstreamTls
+from hoopproxy.proofs import Secret, TargetSecret
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf

@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from hoopproxy.dial.postgres import INTERRUPTS_MAX, PostgresDialer, PostgresPeer
+from hoopproxy.dial.reaching import Reaching
 from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.masks import Catalog
 from hoopproxy.model import Endpoint, Measurements, Target, UpstreamTls
@@ -54,17 +55,24 @@ class Dials(PostgresDialer):
     """Reaches targets at once, and keeps every connection."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(None, Limits(dial_s_max=10.0), TwistedScheduler(clock))
+        limits, scheduler = Limits(dial_s_max=10.0), TwistedScheduler(clock)
+        super().__init__(None, limits, scheduler)
+        self._reaching = Reaches(self, limits, scheduler)
         self.made: list[Dialled] = []
         self.answers_as = MEASURED
-
-    async def _prove(self, target: Target, endpoint: Endpoint) -> Any:
-        self.made.append(Dialled(self.answers_as))
-        return self.made[-1]
 
     @property
     def open(self) -> list[Dialled]:
         return [each for each in self.made if not each.is_closed]
+
+
+class Reaches(Reaching):
+    """Whoever is dialled answers at once."""
+
+    async def at(self, target: Target, endpoint: Endpoint, prove: Any) -> Any:
+        dials: Dials = self._reactor
+        dials.made.append(Dialled(dials.answers_as))
+        return dials.made[-1]
 
 
 @pytest.fixture

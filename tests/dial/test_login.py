@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hoopproxy.dial.postgres import PostgresDialer
-from hoopproxy.dial.tls import Verification
+from hoopproxy.dial.tls import Proof, Verification
 from hoopproxy.errors import LimitReached, ProtocolViolation, SessionError, UpstreamRefused, UpstreamUnreachable
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
@@ -259,7 +259,7 @@ def test_an_interrupt_is_told_only_to_the_holder_of_the_same_key(
 ) -> None:
     """Somebody else with a good certificate for the name may have taken the address meanwhile."""
     from hoopproxy import connection as connections
-    from hoopproxy.dial import postgres
+    from hoopproxy.dial import reaching
 
     sent: list[bytes] = []
 
@@ -274,14 +274,17 @@ def test_an_interrupt_is_told_only_to_the_holder_of_the_same_key(
         monkeypatch.setattr(connection, "send", heard)
         return connection
 
+    async def another_key(*given: Any) -> Proof:
+        return replace(await shake(*given), spki_sha256="00" * 32)
+
     async def visit() -> None:
         async with ledger.session() as peer:
             with monkeypatch.context() as patched:
-                patched.setattr(postgres, "connect", spied)
-                patched.setattr(Verification, "proof", lambda *given: replace(proof(*given), spki_sha256="00" * 32))
+                patched.setattr(reaching, "connect", spied)
+                patched.setattr(Verification, "shake", another_key)
                 await peer.interrupt()
 
-    proof = Verification.proof
+    shake = Verification.shake
     spin(visit())
     assert sent == [SSL_REQUEST]
 

@@ -187,14 +187,14 @@ def test_a_peer_at_another_address_than_the_dialled_one_is_refused(
 ) -> None:
     """What a redirecting network stack would look like: `getpeername()` says another address."""
     from hoopproxy import connection as connections
-    from hoopproxy.dial import postgres
+    from hoopproxy.dial import reaching
 
     async def elsewhere(*arguments: Any) -> Any:
         connection = await connections.connect(*arguments)
         connection.peer = Endpoint(ip_address("127.0.0.7"), connection.peer.port)
         return connection
 
-    monkeypatch.setattr(postgres, "connect", elsewhere)
+    monkeypatch.setattr(reaching, "connect", elsewhere)
     assert "127.0.0.7" in refusal(spin, ledger).detail
 
 

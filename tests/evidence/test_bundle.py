@@ -58,7 +58,7 @@ class Evidence:
         for connection in ("c1", "c2", "c3"):
             passage = passage_of(permit, "s1", connection)
             now(ledger.note(Permitted.of(passage.permit)))
-            now(ledger.note(Confirmed.of(passage)))
+            now(ledger.note(Confirmed.of(passage, "parsed, masked")))
             recording = now(recorder.open(passage))
             for number in range(3):
                 recording.record(number, [Completed(number, "SELECT 1", 1)], b"shown")

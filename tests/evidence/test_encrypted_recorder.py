@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from hoopproxy.errors import EvidenceUnavailable, LimitReached
 from hoopproxy.events import (
     Action,
     Asked,
+    Closed,
     Columns,
     Completed,
     Copied,
@@ -36,6 +37,9 @@ from hoopproxy.events import (
     Rows,
     Shape,
     Statement,
+    Streamed,
+    Terminal,
+    Transferred,
 )
 from hoopproxy.evidence.entries import Chunk
 from hoopproxy.evidence.recording import SealedChunk, chunks, read
@@ -283,9 +287,86 @@ def test_the_mode_says_how_many_rows_it_wants_and_stands_in_the_header(
 ) -> None:
     recording = opened(rig.recorder(record=record, rows_max=7), passage)
     assert recording.rows_max == wanted
-    shown = {"statements": "statements", "rows": "rows(7)", "full": "full"}[record]
+    shown = {"statements": "statements", "rows": "rows(7, 1048576 bytes)", "full": "full"}[record]
     assert f'"record":"{shown}"'.encode() in rig.path().read_bytes()
     assert b'"durability":"bounded(50 ms, 1048576 bytes)"' in rig.path().read_bytes()
+
+
+RUN = Statement(3, Action.RUN, "exec cat card-4111", "exec cat")
+
+
+def test_what_runs_is_told_in_its_halves(rig: Rig, passage: Passage) -> None:
+    recording = opened(rig.recorder(), passage)
+    recording.record(1, [Asked(RUN), Terminal(3, 80, 24, "xterm")], b"")
+    recording.record(
+        2, [Streamed(3, "stdin", b"typed"), Streamed(3, "stdout", b"out"), Streamed(3, "stderr", b"")], b""
+    )
+    moved = Transferred(3, "rename", "/a-4111", "/b-4111", 5, "ab", "no", "create")
+    recording.record(3, [moved, Completed(3, "exit 1", 0)], b"")
+    recording.record(3, [Streamed(3, "stdout", b" last"), Closed(3)], b"")
+    now(recording.close(TALLY, "client left"))
+
+    whole = [line for line in rig.lines() if line.get("statement") == 3]
+    masked = [line for line in rig.lines(both=False) if line.get("statement") == 3]
+    assert [line["event"] for line in whole] == [
+        *("asked", "terminal", "streamed", "streamed", "transferred", "completed", "streamed"),
+        *("stream-ended", "stream-ended", "stream-ended"),
+    ]
+    assert whole[1] | {"columns": 80, "rows": 24, "term": "xterm"} == whole[1]
+    assert [b64decode(line["raw"]) for line in whole[2:4]] == [b"typed", b"out"]
+    assert whole[4] | {"path": "/a-4111", "new_path": "/b-4111"} == whole[4]
+    assert (
+        masked[4] | {"operation": "rename", "bytes": 5, "sha256": "ab", "outcome": "no", "detail": "create"}
+        == masked[4]
+    )
+    assert [(line["stream"], line["bytes"], line["dropped"]) for line in whole[7:]] == [
+        *(("stdin", 5, 0), ("stdout", 8, 0), ("stderr", 0, 0)),
+    ]
+    assert whole[7]["sha256"] == hashlib.sha256(b"typed").hexdigest()
+    assert whole[8]["sha256"] == hashlib.sha256(b"out last").hexdigest()
+    told = repr(masked)
+    for secret in ("4111", hashlib.sha256(b"typed").hexdigest(), b64encode(b"typed").decode()):
+        assert secret in repr(whole)
+        assert secret not in told
+
+
+@pytest.mark.parametrize(
+    ("record", "of_terminal", "of_command"), [("statements", 0, 0), ("rows", 30, 10), ("full", 30, 30)]
+)
+def test_what_is_not_kept_of_streams_is_counted_and_hashed(
+    rig: Rig, passage: Passage, record: str, of_terminal: int, of_command: int
+) -> None:
+    recording = opened(rig.recorder(record=record, stream_bytes_max=10), passage)
+    recording.record(1, [Terminal(1, 80, 24, "xterm")], b"")
+    for piece in (b"0123456", b"789abcd", b"efghijklmnopqrst"):
+        for number in (1, 2):
+            recording.record(2, [Streamed(number, stream, piece) for stream in ("stdin", "stdout", "stderr")], b"")
+    recording.record(3, [Completed(1, "exit 0", 0), Closed(1)], b"")
+    now(recording.close(TALLY, "client left"))
+
+    lines = rig.lines()
+    ends = [line for line in lines if line["event"] == "stream-ended"]
+    digest = hashlib.sha256(b"0123456789abcdefghijklmnopqrst").hexdigest()
+    for number, kept in ((1, of_terminal), (2, of_command)):
+        for stream in ("stdin", "stdout", "stderr"):
+            mine = [line for line in lines if (line.get("statement"), line.get("stream")) == (number, stream)]
+            whole = b"".join(b64decode(line["raw"]) for line in mine if line["event"] == "streamed")
+            assert whole == b"0123456789abcdefghijklmnopqrst"[:kept]
+            (end,) = [line for line in mine if line["event"] == "stream-ended"]
+            assert (end["bytes"], end["dropped"], end["sha256"]) == (30, 30 - kept, digest)
+    assert [end["statement"] for end in ends] == [1, 1, 1, 2, 2, 2]
+    assert lines[-1]["event"] == "closed"
+
+
+def test_keystrokes_share_a_chunk_when_durability_is_bounded(rig: Rig, passage: Passage) -> None:
+    recording = opened(rig.recorder(), passage)
+    now(recording.settle())
+    before = len(rig.stored())
+    for number in range(100):
+        assert recording.record(number, [Streamed(1, "stdin", b"x"), Streamed(1, "stdout", b"x")], b"x") > 0
+    assert len(rig.stored()) == before
+    rig.clock.advance(0.05)
+    assert len(rig.stored()) == before + 1
 
 
 def test_a_full_quota_ends_the_session_and_what_was_shown_is_all_there(rig: Rig, passage: Passage) -> None:

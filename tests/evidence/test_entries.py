@@ -42,7 +42,7 @@ def every(permit: Permit, passage: Passage) -> list[Entry]:
         GatewayStarted("gw-1", "EU", "c" * 64, "p" * 64, "z", (("log", "hoopproxy==1", "d" * 64),)),
         GatewayStopped("stopped by its operator"),
         Permitted.of(permit),
-        Confirmed.of(passage),
+        Confirmed.of(passage, "not parsed, not masked"),
         Denied.of("s1", arrival, identity, "tell-nobody", why),
         Ended.of(passage, Tally(statements=2), Manifest("s1/c1.hprec", 3, "e" * 64, 900), "client left"),
         Crashed.of("s1", arrival),

@@ -153,6 +153,11 @@ FORGERIES = {
 }
 
 
+def test_bytes_behind_the_last_chunk_are_noticed_by_whoever_reads() -> None:
+    with pytest.raises(RecordingBroken, match="Bytes follow chunk 3"):
+        list(read(BytesIO(b"".join(WHOLE) + b"x"), ZONE))
+
+
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forger_who_mends_the_digests_fails_at_the_keys(name: str) -> None:
     data, chunk = FORGERIES[name]

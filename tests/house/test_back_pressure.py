@@ -16,7 +16,8 @@ from zope.interface import implementer
 
 from hoopproxy.connection import Connection, connect
 from hoopproxy.interfaces import IPeer
-from hoopproxy.model import Arrival, Credentials, Endpoint, Secret, Side
+from hoopproxy.model import Arrival, Credentials, Endpoint, Side
+from hoopproxy.proofs import Secret
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits

@@ -13,7 +13,8 @@ from twisted.internet.task import Clock
 
 from hoopproxy.access.policy import Policy
 from hoopproxy.addons.oidc import OidcAuthenticator, Settings
-from hoopproxy.model import Arrival, Credentials, Endpoint, Identity, Secret
+from hoopproxy.model import Arrival, Credentials, Endpoint, Identity
+from hoopproxy.proofs import Secret
 from hoopproxy.registry import Setting
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.testing.issuer import Issuer

@@ -36,6 +36,27 @@ def test_a_target_is_routed_by_its_name(place: Place) -> None:
     assert run(router.route(ADA, "Ledger")) is None
 
 
+def test_a_target_for_raw_tcp_is_routed_by_its_name_or_host_with_its_port(place: Place) -> None:
+    cache = replace(LEDGER, name="the_Cache", protocol="tcp", host="cache.example", port=6379)
+    twin = replace(cache, name="twin")
+    local = replace(cache, name="local", host="::1")
+    targets = {target.name: target for target in (LEDGER, cache, twin, local)}
+    router = targets_file.TargetsFile.build(
+        "targets", targets_file.Settings(), replace(place.setting, targets=MappingProxyType(targets))
+    )
+    found = {
+        "the_Cache": cache,
+        "the_Cache:6379": cache,
+        "cache.example:6379": cache,
+        "CACHE.Example:6379": cache,
+        "twin:6379": twin,
+        "[::1]:6379": local,
+        "[0:0:0:0:0:0:0:1]:6379": local,
+    }
+    unknown = ["the_Cache:6380", "the_cache:6379", "cache.example", "cache.example:06379", "db:5432", "ledger:5432"]
+    assert {name: run(router.route(ADA, name)) for name in [*found, *unknown]} == found | dict.fromkeys(unknown)
+
+
 def test_groups_make_roles_and_roles_make_grants(place: Place) -> None:
     setting = replace(place.setting, policy=POLICY)
     grants = policy_grants.PolicyGrants.build("standing", policy_grants.Settings(), setting)

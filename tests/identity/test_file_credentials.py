@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from hoopproxy.addons.file_credentials import FILE_BYTES_MAX, FileCredentials
 from hoopproxy.errors import Refused
-from hoopproxy.model import Passage, TargetSecret
+from hoopproxy.model import Passage
+from hoopproxy.proofs import TargetSecret
+from hoopproxy.testing.ssh_keys import new_key
 
 from .conftest import run
 
@@ -54,6 +56,19 @@ def test_a_credential_is_read_each_time(directory: Path) -> None:
     assert "hunter2" not in repr(first)
 
 
+@pytest.mark.parametrize("key", ["private_key", "authority_key"])
+def test_a_credential_may_be_a_key(directory: Path, key: str) -> None:
+    pem = new_key().private
+    write(directory / "build.toml", f'username = "ci"\n{key} = """\n{pem}"""\n')
+    secret = ask(directory, "build")
+    assert secret is not None
+    assert (secret.username, secret.password.reveal()) == ("ci", "")
+    held = {"private_key": secret.private_key, "authority_key": secret.authority_key}
+    assert (held.pop(key) or secret.password).reveal() == pem
+    assert list(held.values()) == [None]
+    assert "PRIVATE" not in repr(secret)
+
+
 def test_a_credential_that_is_not_here_is_somebody_elses(directory: Path) -> None:
     assert ask(directory, "another") is None
 
@@ -81,12 +96,17 @@ def test_a_file_of_another_user_is_refused(directory: Path, monkeypatch: pytest.
         'username = "app"\npassword = ["hunter2"]\n',
         'username = "app"\npassword = "hunter2"\nextra = 1\n',
         'username = "app"\npassword = "hunter2',
+        'username = "app"\npassword = "hunter2"\nprivate_key = "hunter2"\n',
+        'username = "app"\nauthority_key = "hunter2"\nprivate_key = "hunter2"\n',
+        'username = "app"\nprivate_key = 2\nnote = "hunter2"\n',
+        'username = "app"\nprivate_key_file = "hunter2"\n',
+        'private_key = "hunter2"\n',
     ],
 )
 def test_another_content_is_refused_without_quoting_it(directory: Path, text: str) -> None:
     write(directory / "ledger-app.toml", text)
     why = refusal(directory)
-    assert "wanted: TOML with a username and a password" in why.detail
+    assert "wanted: TOML with a username and one of password, private_key and authority_key" in why.detail
     assert why.__cause__ is not None
     assert why.__cause__.__cause__ is None
     assert why.__cause__.__suppress_context__

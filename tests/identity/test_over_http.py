@@ -14,7 +14,8 @@ from twisted.internet.task import react
 
 from hoopproxy.addons.oidc import OidcAuthenticator, Settings
 from hoopproxy.errors import Refused
-from hoopproxy.model import Credentials, Secret
+from hoopproxy.model import Credentials
+from hoopproxy.proofs import Secret
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.testing.issuer import Issuer, IssuerService
 

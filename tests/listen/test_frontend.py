@@ -43,6 +43,7 @@ class Tape:
     """A connection that was read and whose answers are kept."""
 
     def __init__(self, *sends: bytes) -> None:
+        self.peer = Endpoint(ip_address("127.0.0.1"), 40000)
         self.sends = list(sends)
         self.sent = b""
 
@@ -140,6 +141,14 @@ def test_plaintext_is_for_loopback_alone(client: str) -> None:
     with pytest.raises(Refused, match="TLS only"):
         now(frontend(tape, client).credentials())
     assert tape.sent == b""
+
+
+def test_a_balancer_s_word_for_loopback_is_not_enough() -> None:
+    """Between it and us the token would cross a network."""
+    tape = Tape(startup(user="reader"), PASSWORD)
+    tape.peer = Endpoint(ip_address("198.51.100.1"), 40000)
+    with pytest.raises(Refused, match="TLS only"):
+        now(frontend(tape, "127.0.0.1").credentials())
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "127.9.9.9", "::1"])

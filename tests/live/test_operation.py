@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hoopproxy.control import ControlClient
+from hoopproxy.control.client import ControlClient
 from hoopproxy.disk.bundles import export, verify
 from hoopproxy.disk.keys import read_private
 from hoopproxy.evidence.recording import read
@@ -114,7 +114,7 @@ def test_followers_hear_what_happens(stand: Stand) -> None:
     begun = threading.Event()
 
     def follow() -> None:
-        events = control(stand).follow()
+        events = control(stand).follow("follow")
         begun.set()
         for event in events:
             heard.append(event)
@@ -128,6 +128,29 @@ def test_followers_hear_what_happens(stand: Stand) -> None:
         psycopg.connect(stand.through("ada", "plain").dsn).close()
         thread.join(1)
     assert "ended" in {event["kind"] for event in heard}
+
+
+def test_a_session_is_watched_masked_until_it_ends(stand: Stand) -> None:
+    source, lines, begun = "127.0.1.44", list[dict[str, Any]](), threading.Event()
+
+    def watch(session_id: str) -> None:
+        for event in control(stand).follow("watch", id=session_id):
+            lines.append(event["line"])
+            begun.set()
+
+    with psycopg.connect(stand.through("ada", "ledger", source=source).dsn, autocommit=True) as connection:
+        thread = threading.Thread(target=watch, args=(session_of(stand, source),))
+        thread.start()
+        assert begun.wait(30)
+        query = "SELECT name, email, card FROM customers WHERE name <> %s"
+        names = [name for name, _, _ in connection.execute(query, ("tell-nobody",)).fetchall()]
+    thread.join(30)
+
+    assert [line["event"] for line in lines][:1] + [line["event"] for line in lines][-1:] == ["opened", "closed"]
+    rows = b"".join(base64.b64decode(line["raw"]) for line in lines if line["event"] == "rows")
+    assert names and all(name.encode() in rows for name in names)
+    assert not any(secret.encode() in rows for secret in SECRETS)
+    assert "tell-nobody" not in repr(lines)
 
 
 @pytest.fixture

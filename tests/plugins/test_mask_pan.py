@@ -1,13 +1,17 @@
 """The example plugin, by the published suite and by what a card number is."""
 
 import re
+from typing import cast
 
 import pytest
 from hoopproxy_plugins.mask_pan import MaskPan, mask_pans
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hoopproxy.testing.conformance import masker_suite
+from hoopproxy.interfaces import ISetting
+from hoopproxy.testing.conformance import SHAPE, a_passage, answered, masker_suite
+
+NOWHERE = cast(ISetting, None)
 
 TestMaskPan = masker_suite(MaskPan, b"card 4539 5787 6362 1486.", b"card **** **** **** 1486.")
 
@@ -61,3 +65,15 @@ def test_every_number_with_its_check_digit_is_masked(body: str) -> None:
 
     number = next(f"{body}{digit}" for digit in range(10) if valid(f"{body}{digit}"))
     assert re.fullmatch(rb"\*{12}\d{4}", mask_pans(number.encode()))
+
+
+def test_it_masks_in_the_targets_that_it_is_told_and_in_no_other() -> None:
+    passage = a_passage()
+    here, elsewhere = (
+        MaskPan.build("cards", MaskPan.settings(targets=frozenset({name})), NOWHERE)
+        for name in (passage.permit.target.name, "another")
+    )
+    assert answered(here.protects(passage.permit)) == {"*"}
+    assert answered(here.plan(passage, SHAPE))
+    assert answered(elsewhere.protects(passage.permit)) == frozenset()
+    assert answered(elsewhere.plan(passage, SHAPE)) == {}

@@ -30,13 +30,14 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
-from hoopproxy.connection import LULL_S, Connection, _handshake_rtt_us, connect
+from hoopproxy.connection import LULL_S, Connection, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.flow import STREAM_BYTES
 from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Endpoint, Side
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
+from hoopproxy.sockets import rtt_us
 from tests.conftest import Spin
 
 from .conftest import Pair
@@ -328,9 +329,9 @@ def test_bytes_go_both_ways_and_the_kernel_tells_peer_and_round_trip(peers: Peer
 def test_a_retransmitted_handshake_gives_no_round_trip() -> None:
     info = bytearray(104)
     struct.pack_into("=I", info, 68, 1234)
-    assert _handshake_rtt_us(bytes(info)) == 1234
+    assert rtt_us(bytes(info)) == 1234
     struct.pack_into("=I", info, 100, 1)
-    assert _handshake_rtt_us(bytes(info)) is None
+    assert rtt_us(bytes(info)) is None
 
 
 def test_an_unread_chunk_stops_the_peer_and_memory_stays_flat(peers: Peers, spin: Spin) -> None:

@@ -13,8 +13,11 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from hoopproxy import control
-from hoopproxy.control import ControlClient, ControlError, ControlServer, Feed
+from hoopproxy.control import following, lines, server
+from hoopproxy.control.client import ControlClient
+from hoopproxy.control.following import Feed, Listener
+from hoopproxy.control.lines import ControlError
+from hoopproxy.control.server import ControlServer
 from hoopproxy.errors import ConfigError, EvidenceUnavailable
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
@@ -29,6 +32,8 @@ class Scene:
     def __init__(self, reactor: Any, path: Path, **limits: Any) -> None:
         self.path, self.reactor, self.feed = path, reactor, Feed()
         self.scheduler = TwistedScheduler(reactor)
+        self.unwatched = False
+        self.listener: Listener
         self.server = self.another(**limits)
 
     def another(self, **limits: Any) -> ControlServer:
@@ -44,7 +49,7 @@ class Scene:
                 "unsayable": lambda _: {"bytes": [b"\xff"], "set": {("a", object): 1}},
                 "full": self.full,
             },
-            self.feed.subscribe,
+            {"follow": self.feed.subscribe, "watch": self.watch},
         )
 
     def kill(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -55,6 +60,22 @@ class Scene:
     async def later(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         await self.scheduler.sleep(0.001)
         return {"late": True}
+
+    async def watch(self, arguments: Mapping[str, Any], listener: Listener) -> Callable[[], None]:
+        """Tells who asked, twice before it is answered; says no to others."""
+        await self.scheduler.sleep(0.001)
+        if arguments.get("id") != "s1":
+            raise ControlError("No such session.")
+        self.listener = listener
+        for word in arguments["words"]:
+            listener.tell({"word": word})
+        self.unwatched = False
+        if arguments.get("ends"):
+            listener.end()
+        return self.unwatch
+
+    def unwatch(self) -> None:
+        self.unwatched = True
 
     def full(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         raise EvidenceUnavailable("The log is full.", detail="a secret of the operator's")
@@ -125,7 +146,7 @@ def test_a_no_is_one_sentence_and_a_bug_is_for_the_log(scene: Scene, spin: Spin)
         assert await scene.refusal("kill", session="s9") == "No live session is 's9'."
         assert await scene.refusal("full") == "The log is full."
         assert (await scene.refusal("destroy")).startswith(
-            "The gateway has no command 'destroy'; it has broken, full, "
+            "The gateway has no command 'destroy'; it has broken, follow, full, "
         )
         for bug in ("broken", "unsayable"):
             assert await scene.refusal(bug) == "The gateway failed to do this; its log says why."
@@ -143,8 +164,8 @@ def test_a_no_is_one_sentence_and_a_bug_is_for_the_log(scene: Scene, spin: Spin)
         (b'{"command": "head"}\n', "an object with a command"),
         (b'{"command": 1, "arguments": {}}\n', "an object with a command"),
         (b'{"command": "head", "arguments": []}\n', "an object with a command"),
-        (bytes(control.REQUEST_BYTES_MAX + 1), "a line of up to 65536 bytes"),
-        (bytes(control.REQUEST_BYTES_MAX + 1) + b"\n", "a line of up to 65536 bytes"),
+        (bytes(lines.REQUEST_BYTES_MAX + 1), "a line of up to 65536 bytes"),
+        (bytes(lines.REQUEST_BYTES_MAX + 1) + b"\n", "a line of up to 65536 bytes"),
     ],
 )
 def test_what_is_no_request_is_refused_with_a_sentence(scene: Scene, spin: Spin, line: bytes, sentence: str) -> None:
@@ -181,7 +202,7 @@ def test_the_socket_is_the_gateway_s_alone_from_its_first_moment(scene: Scene) -
 
 
 def test_another_user_is_told_no(scene: Scene, spin: Spin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_caller_uid", lambda _: 54321)
+    monkeypatch.setattr(server, "_caller_uid", lambda _: 54321)
 
     async def play() -> None:
         assert await scene.refusal("head") == "Only the gateway's own user and root may do this."
@@ -192,11 +213,11 @@ def test_another_user_is_told_no(scene: Scene, spin: Spin, monkeypatch: pytest.M
 def test_the_kernel_says_who_calls() -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
-        assert control._caller_uid(one) == os.getuid()
+        assert server._caller_uid(one) == os.getuid()
 
 
 def test_there_is_room_for_so_many_callers(scene: Scene, spin: Spin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "CALLERS_MAX", 1)
+    monkeypatch.setattr(server, "CALLERS_MAX", 1)
 
     async def play() -> None:
         with scene.raw():
@@ -256,12 +277,12 @@ async def followed(scene: Scene) -> None:
 
 def test_a_follower_gets_each_event_in_order_until_the_gateway_stops(scene: Scene, spin: Spin) -> None:
     async def play() -> None:
-        following: Deferred[Any] = deferToThread(lambda: list(scene.client().follow()))
+        follows: Deferred[Any] = deferToThread(lambda: list(scene.client().follow("follow")))
         await followed(scene)
         for number in range(3):
             scene.feed.tell({"event": "denied", "number": number})
         await scene.server.stopService()
-        assert await following == [{"event": "denied", "number": number} for number in range(3)]
+        assert await follows == [{"event": "denied", "number": number} for number in range(3)]
         assert scene.feed._listeners == []
         scene.server.startService()
 
@@ -282,7 +303,7 @@ def test_a_follower_that_leaves_is_forgotten(scene: Scene, spin: Spin) -> None:
 def test_a_slow_follower_is_dropped_with_a_last_line_that_says_so_and_holds_up_nobody(
     scene: Scene, spin: Spin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "EVENTS_WAITING_MAX", 10)
+    monkeypatch.setattr(following, "EVENTS_WAITING_MAX", 10)
 
     async def play() -> None:
         slow = scene.raw(b'{"command": "follow", "arguments": {}}\n')
@@ -294,7 +315,7 @@ def test_a_slow_follower_is_dropped_with_a_last_line_that_says_so_and_holds_up_n
             await scene.scheduler.sleep(0)
         ok, *events, last = await scene.hears(slow)
         assert ok == {"ok": True, "answer": {}}
-        assert last == {"ok": False, "error": control.TOO_SLOW}
+        assert last == {"ok": False, "error": server.TOO_SLOW}
         assert [event["event"]["number"] for event in events] == list(range(told - 1))
 
     spin(play())
@@ -323,19 +344,82 @@ def test_a_follower_that_is_only_slow_at_times_misses_nothing(scene: Scene, spin
 
 def test_the_client_says_in_a_sentence_that_it_was_dropped(scene: Scene, spin: Spin) -> None:
     def follows() -> str:
-        events = scene.client().follow()
+        events = scene.client().follow("follow")
         assert next(events) == {"number": 1}
         with pytest.raises(ControlError) as dropped:
             next(events)
         return str(dropped.value)
 
     async def play() -> None:
-        following = deferToThread(follows)
+        dropped = deferToThread(follows)
         await followed(scene)
         scene.feed.tell({"number": 1})
         (caller,) = scene.server._callers
-        caller._refuse(control.TOO_SLOW)
-        assert await following == control.TOO_SLOW
+        caller._refuse(server.TOO_SLOW)
+        assert await dropped == server.TOO_SLOW
+
+    spin(play())
+
+
+# Streams with arguments ----------------------------------------------------------------------------------------------
+
+
+def watching(scene: Scene, **arguments: Any) -> "Deferred[Any]":
+    return deferToThread(lambda: list(scene.client().follow("watch", **arguments)))
+
+
+def test_a_stream_takes_arguments_and_ends_when_there_is_no_more(scene: Scene, spin: Spin) -> None:
+    async def play() -> None:
+        whole = watching(scene, id="s1", words=["a", "b"], ends=True)
+        assert await whole == [{"word": "a"}, {"word": "b"}]
+        assert scene.unwatched
+
+        watched = watching(scene, id="s1", words=["a"])
+        while not scene.server._callers or scene.unwatched:
+            await scene.scheduler.sleep(0)
+        scene.listener.tell({"word": "later"})
+        scene.listener.end()
+        scene.listener.tell({"word": "too late"})
+        assert await watched == [{"word": "a"}, {"word": "later"}]
+        assert scene.unwatched
+
+    spin(play())
+
+
+def test_a_stream_may_say_no(scene: Scene, spin: Spin) -> None:
+    async def play() -> None:
+        with pytest.raises(ControlError, match="No such session"):
+            await watching(scene, id="s2", words=[])
+
+    spin(play())
+
+
+def test_who_leaves_before_a_stream_has_begun_is_told_nothing(scene: Scene, spin: Spin) -> None:
+    async def play() -> None:
+        scene.unwatched = False
+        scene.raw(b'{"command": "watch", "arguments": {"id": "s1", "words": ["a"]}}\n').close()
+        while not scene.unwatched:
+            await scene.scheduler.sleep(0)
+
+    spin(play())
+
+
+def test_a_slow_follower_of_large_events_is_let_go_before_they_fill_the_memory(
+    scene: Scene, spin: Spin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "EVENTS_WAITING_BYTES_MAX", 3_000_000)
+
+    async def play() -> None:
+        scene.unwatched = False
+        slow = scene.raw(b'{"command": "watch", "arguments": {"id": "s1", "words": []}}\n')
+        while not hasattr(scene, "listener"):
+            await scene.scheduler.sleep(0)
+        for _ in range(5):
+            assert not scene.unwatched
+            scene.listener.tell({"padding": "x" * 999_000})
+        assert scene.unwatched
+        ok, *events, last = await scene.hears(slow)
+        assert (ok["ok"], len(events), last) == (True, 4, {"ok": False, "error": server.TOO_SLOW})
 
     spin(play())
 
@@ -377,7 +461,7 @@ def test_other_mistakes_are_sentences_too(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_breaks_off_is_said_so(scene: Scene, spin: Spin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control._Caller, "_answer", lambda caller, _: caller._socket.loseConnection())
+    monkeypatch.setattr(server._Caller, "_answer", lambda caller, _: caller._socket.loseConnection())
 
     async def play() -> None:
         assert "before its answer was whole" in await scene.refusal("head")

@@ -34,15 +34,17 @@ class Front:
     def __init__(self, connection: Any, arrival: Arrival) -> None:
         self.connection: Connection = connection
         self.arrival = arrival
+        self.adopt: Any = None
 
 
 @implementer(IListener)
 class Listener:
-    def __init__(self, *addresses: Any, port: int = 0) -> None:
-        self.settings = ListenerSettings("pg", "postgres", addresses, port, "", "")
+    def __init__(self, *addresses: Any, port: int = 0, balancers: tuple[Any, ...] = ()) -> None:
+        self.settings = ListenerSettings("pg", "postgres", addresses, port, balancers=balancers)
 
-    def frontend(self, connection: IConnection, arrival: Arrival) -> IFrontend:
+    def frontend(self, connection: IConnection, arrival: Arrival, adopt: Any) -> IFrontend:
         front: Any = Front(connection, arrival)
+        front.adopt = adopt
         return front
 
 
@@ -55,6 +57,7 @@ class Scene:
         run: Callable[[Any], Coroutine[Any, Any, None]],
         *addresses: Any,
         crowd: Crowd | None = None,
+        balancers: tuple[Any, ...] = (),
         **limits: Any,
     ):
         self.fronts: list[Front] = []
@@ -63,7 +66,8 @@ class Scene:
         self._run = run
         limits_ = replace(LIMITS, **limits)
         self.crowd = Crowd(limits_) if crowd is None else crowd
-        self.server = Server(reactor, Listener(*(addresses or (V4,))), limits_, self.scheduler, self.serve, self.crowd)
+        listener = Listener(*(addresses or (V4,)), balancers=balancers)
+        self.server = Server(reactor, listener, limits_, self.scheduler, self.serve, self.crowd)
         self.server.privilegedStartService()
         self.server.startService()
 
@@ -71,9 +75,9 @@ class Scene:
         self.fronts.append(frontend)
         await self._run(frontend)
 
-    def client(self, number: int = 0) -> socket.socket:
+    def client(self, number: int = 0, source: str = "") -> socket.socket:
         endpoint = self.server.endpoints[number]
-        client = socket.create_connection((str(endpoint.address), endpoint.port))
+        client = socket.create_connection((str(endpoint.address), endpoint.port), source_address=(source, 0))
         client.setblocking(False)
         self.clients.append(client)
         return client
@@ -366,6 +370,30 @@ def test_a_stop_accepts_nobody_and_waits_for_who_is_here(scene: Make, spin: Spin
         client.send(b"still here")
         assert await it.hears(client) == b"still here" and not stopping.called
         client.close()
+        await stopping
+
+    spin(play())
+
+
+def test_a_stop_waits_for_what_came_through_a_connection_to_have_said_its_last_word(scene: Make, spin: Spin) -> None:
+    gate: Deferred[None] = Deferred()
+
+    async def run(front: Front) -> None:
+        if front.arrival.parent:
+            await gate  # an entry in the log, say
+        else:
+            front.adopt(Front(None, replace(front.arrival, parent="s1")))
+
+    it = scene(run, drain_s_max=5.0)
+
+    async def play() -> None:
+        client = it.client()
+        await it.until(lambda: len(it.fronts) == 2)
+        client.close()
+        stopping = it.server.stopService()
+        await it.until(lambda: not it.crowd)
+        assert not stopping.called
+        gate.callback(None)
         await stopping
 
     spin(play())

@@ -204,7 +204,7 @@ def test_a_session_without_its_last_entry(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_refusal_that_nobody_hears(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PostgresFrontend, "refuse", lambda self, session_id, why: None)
+    monkeypatch.setattr(PostgresFrontend, "refuse", lambda self, session_id, why, words=b"": None)
     assert says(found(), r"and told \[\]")
 
 

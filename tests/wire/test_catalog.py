@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hoopproxy.errors import LimitReached, ProtocolViolation, UpstreamRefused
 from hoopproxy.masks import Catalog
-from hoopproxy.model import Secret, Side, TargetSecret
+from hoopproxy.model import Side
+from hoopproxy.proofs import Secret, TargetSecret
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.wire.postgres import catalog as catalog_module
 from hoopproxy.wire.postgres.catalog import CatalogReader

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoopproxy.errors import LimitReached, ProtocolViolation, SessionError, UpstreamRefused
-from hoopproxy.model import Secret, TargetSecret
+from hoopproxy.proofs import Secret, TargetSecret
 from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.login import Login, VersionRefused
 from hoopproxy.wire.postgres.messages import (

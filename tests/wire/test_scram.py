@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hoopproxy.errors import UpstreamRefused
-from hoopproxy.model import Secret
+from hoopproxy.proofs import Secret
 from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.scram import ITERATIONS_MAX, PLAIN, PLUS, Scram, end_point
 

@@ -191,6 +191,7 @@ def recorder_settings(directory: Path, dice: Random) -> RecorderSettings:
         flush_ms_max=dice.choice((1, 50, 2000)),
         unflushed_bytes_max=dice.choice((4096, 1 << 20)),
         recording_bytes_max=dice.choice((65536, 1 << 20, 1 << 20, 1 << 20)),
+        stream_bytes_max=1 << 20,
     )
 
 

@@ -14,7 +14,8 @@ from hoopproxy.connection import Connection
 from hoopproxy.dial.postgres import TERMINATE, Greeting
 from hoopproxy.errors import UpstreamRefused, UpstreamUnreachable
 from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
-from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, TargetSecret
+from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, Target
+from hoopproxy.proofs import TargetSecret
 from hoopproxy.settings import Limits
 from hoopproxy.testing.simulation import database
 from hoopproxy.testing.simulation.network import Line, Network
@@ -137,6 +138,9 @@ class Peer:
         self._world.witness.asks(self._passage, data)
         await self._connection.write(data)
 
+    async def end(self) -> None:
+        await self._connection.end()
+
     async def interrupt(self) -> None:
         self._world.witness.interrupts(self._passage)
         try:
@@ -164,6 +168,9 @@ class Targets:
     ) -> None:
         self.network, self.weather, self.witness = network, weather, witness
         self._limits, self._scheduler = limits, scheduler
+
+    def unfit(self, target: Target) -> str:
+        return ""
 
     async def reach(self, permit: Permit) -> IReached:
         self.witness.reaches(permit)

@@ -170,6 +170,7 @@ class Watched:
 
     def __init__(self, frontend: IFrontend, witness: Witness) -> None:
         self.arrival: Arrival = frontend.arrival
+        self.handshake_limit: str = frontend.handshake_limit
         self.seen = witness.arrives(self.arrival)
         self.lost: ISignal = frontend.lost
         self._frontend, self._witness = frontend, witness
@@ -181,14 +182,18 @@ class Watched:
     async def welcome(self, passage: Passage, peer: IPeer) -> None:
         await self._frontend.welcome(passage, peer)
 
-    def inform(self, sentence: str) -> None:
-        self.seen.informed.append(sentence)
-        self._frontend.inform(sentence)
+    def again(self, why: Exception) -> bool:
+        may: bool = self._frontend.again(why)
+        return may
 
-    def refuse(self, session_id: str, why: Exception) -> None:
+    def inform(self, sentence: str, words: bytes = b"") -> None:
+        self.seen.informed.append(sentence)
+        self._frontend.inform(sentence, words)
+
+    def refuse(self, session_id: str, why: Exception, words: bytes = b"") -> None:
         if isinstance(why, SessionError):
             self.seen.refusals.append(why)
-        self._frontend.refuse(session_id, why)
+        self._frontend.refuse(session_id, why, words)
 
     async def read(self) -> bytes:
         data: bytes = await self._frontend.read()
@@ -197,6 +202,9 @@ class Watched:
     async def write(self, data: bytes) -> None:
         self._witness.shows(self.seen, data)
         await self._frontend.write(data)
+
+    async def end(self) -> None:
+        await self._frontend.end()
 
     def close(self) -> None:
         self.seen.is_closed = True

@@ -20,9 +20,10 @@ from hoopproxy.assembly import assembled
 from hoopproxy.connection import Connection
 from hoopproxy.errors import Revoked, SessionError
 from hoopproxy.evidence.entries import GatewayStopped
-from hoopproxy.interfaces import ICredentialSource, ISetting
+from hoopproxy.interfaces import ICredentialSource, IFrontend, ISetting
 from hoopproxy.listen.postgres import PostgresListener
-from hoopproxy.model import Arrival, Endpoint, Passage, Side, TargetSecret
+from hoopproxy.model import Arrival, Endpoint, Passage, Side
+from hoopproxy.proofs import TargetSecret
 from hoopproxy.registry import Setting
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
@@ -198,7 +199,7 @@ class World:
         line = self.network.connect(connection_id, connection, far, Endpoint(ip_address(address), 40000 + self._count))
         self.witness.lines.append(line)
         arrival = Arrival(connection_id, "pg", "postgres", connection.peer, self.clock.seconds())
-        frontend = Watched(self._listener.frontend(connection, arrival), self.witness)
+        frontend = Watched(self._listener.frontend(connection, arrival, _adopts_nobody), self.witness)
         Deferred.fromCoroutine(self._serve(connection, frontend))
         return line, frontend.seen
 
@@ -276,3 +277,7 @@ class _Revealing:
         self._witness.reveals(passage)
         found: TargetSecret | None = await self._source.secret(passage, credential)
         return found
+
+
+def _adopts_nobody(_: IFrontend) -> None:
+    raise AssertionError("nothing comes through a PostgreSQL connection")

@@ -16,8 +16,6 @@ from hoopproxy.wire.postgres.requests import query
 ANSWER_BYTES_MAX = 64 << 20
 """The OIDs of some five million relations, which come in one cell."""
 
-EMPTY = Catalog({}, {}, frozenset(), frozenset())
-
 # Names are looked up in pg_catalog, whatever search_path the client chose. A protected relation's family are those
 # where its rows can be read, too: its partitions and inheritance children, and all that any of these inherits from.
 # Protected in each are the columns of that name, and those that are generated from them.

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hoopproxy.errors import ProtocolViolation, UpstreamRefused
-from hoopproxy.model import Side, TargetSecret
+from hoopproxy.model import Side
+from hoopproxy.proofs import TargetSecret
 from hoopproxy.wire.postgres import scram
 from hoopproxy.wire.postgres.framing import Message, Reader, Splitter, message, string
 from hoopproxy.wire.postgres.messages import (

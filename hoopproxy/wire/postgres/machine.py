@@ -4,7 +4,6 @@ Knows neither sockets nor addons. `client_half` and `server_half` hold the rules
 """
 
 import sys
-from dataclasses import dataclass
 
 from zope.interface import implementer
 
@@ -13,6 +12,7 @@ from hoopproxy.events import Reply, Step
 from hoopproxy.interfaces import IPeer, IWire, IWireFactory
 from hoopproxy.model import Passage, Side
 from hoopproxy.settings import Limits
+from hoopproxy.wire.direction import Direction
 from hoopproxy.wire.postgres.client_half import ClientHalf
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.pending import Queue
@@ -43,15 +43,13 @@ class PostgresWire:
         book = Book()
         self._client = ClientHalf(terms, book, self._queue)
         self._server = ServerHalf(terms, book, self._queue, self._client.interject)
-        self._from_client, self._from_server = _Direction(self._client), _Direction(self._server)
+        self._from_client: Direction[ClientHalf | ServerHalf] = Direction(Side.CLIENT, self._client)
+        self._from_server: Direction[ClientHalf | ServerHalf] = Direction(Side.SERVER, self._server)
         self._full = self._ended = self._broken = False
 
     def feed(self, side: Side, data: bytes) -> Step:
         direction = self._from(side)
-        if direction.is_busy:
-            raise AssertionError(
-                f"the {side.value} was read before its question was answered or its last step finished"
-            )
+        direction.may_be_fed()
         if not data:
             return self._left(side)
         direction.half.append(data)
@@ -59,14 +57,19 @@ class PostgresWire:
 
     def resume(self, side: Side, reply: Reply | None) -> Step:
         direction = self._from(side)
-        if not (direction.is_unfinished if reply is None else direction.is_asking):
-            raise AssertionError(f"nothing was asked about the {side.value}, or it is to be answered")
+        direction.may_resume(reply)
         return self._run(side, direction, reply)
 
-    def _from(self, side: Side) -> "_Direction":
+    def release(self, side: Side) -> Step:
+        raise AssertionError("nothing is held back for a time")
+
+    def words(self, sentence: str) -> bytes:
+        return b""
+
+    def _from(self, side: Side) -> Direction[ClientHalf | ServerHalf]:
         return self._from_client if side is Side.CLIENT else self._from_server
 
-    def _run(self, side: Side, direction: "_Direction", reply: Reply | None) -> Step:
+    def _run(self, side: Side, direction: Direction[ClientHalf | ServerHalf], reply: Reply | None) -> Step:
         if self._broken:
             raise ProtocolViolation(side.value, "This connection was broken off before.")
         if self._ended:
@@ -101,22 +104,11 @@ class PostgresWire:
         return Step(to_server=TERMINATE if is_news else b"", pause=_CLIENT, ended=self._ended)
 
 
-@dataclass(slots=True)
-class _Direction:
-    """What one side sends, and whether its last step left a question, or more to go through."""
-
-    half: ClientHalf | ServerHalf
-    is_asking: bool = False
-    is_unfinished: bool = False
-
-    @property
-    def is_busy(self) -> bool:
-        return self.is_asking or self.is_unfinished
-
-
 @implementer(IWireFactory)
 class PostgresWires:
     """Makes machines."""
+
+    treatment = "parsed, masked"
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

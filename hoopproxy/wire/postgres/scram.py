@@ -13,7 +13,7 @@ import unicodedata
 from functools import lru_cache
 
 from hoopproxy.errors import UpstreamRefused
-from hoopproxy.model import Secret
+from hoopproxy.proofs import Secret
 
 PLAIN, PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hoopproxy.errors import LimitReached, ProtocolViolation, Refused
-from hoopproxy.model import Credentials, Secret, Side
+from hoopproxy.model import Credentials, Side
+from hoopproxy.proofs import Secret
 from hoopproxy.wire.postgres.framing import Reader
 from hoopproxy.wire.postgres.messages import negotiate_protocol_version
 

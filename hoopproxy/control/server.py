@@ -1,22 +1,16 @@
-"""The Unix socket by which an operator's commands reach the running gateway, and the client that speaks to it.
+"""Listens on the control socket, and says who is answered.
 
-One request per connection, one JSON object per line. Only the gateway's own user and root are answered: the kernel says
-who calls (SO_PEERCRED, unix(7)). Knows no command: `hoopproxy.service` gives them.
-
-    → {"command": "kill", "arguments": {"session": "…"}}
-    ← {"ok": true, "answer": {…}}                          or {"ok": false, "error": "One sentence."}
-    → {"command": "follow", "arguments": {}}
-    ← {"ok": true, "answer": {}}                           then, for each event, {"event": {…}}
+Only the gateway's own user and root are: the kernel says who calls (SO_PEERCRED, unix(7)). Knows no command:
+`hoopproxy.service` gives them.
 """
 
 import os
 import socket
 import stat
 import struct
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from io import BufferedReader
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,72 +19,42 @@ import structlog
 from twisted.application.service import Service
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
+from hoopproxy.control.following import Following, Stream
+from hoopproxy.control.lines import REQUEST_BYTES_MAX, ControlError, line
 from hoopproxy.errors import ConfigError, SessionError
 from hoopproxy.settings import Limits
 
 log = structlog.get_logger()
 
-REQUEST_BYTES_MAX = 65536
-"""A request names a command and a few arguments."""
-
-ANSWER_BYTES_MAX = 1 << 26
-"""An answer may list every session."""
-
-EVENTS_WAITING_MAX = 1000
-"""Events kept for a follower that is slower than the gateway; with more it is let go, and told so."""
-
 CALLERS_MAX = 32
 """Open control connections; they are people and their scripts."""
 
-TOO_SLOW = "You read more slowly than events happen, so some were lost; follow again."
+TOO_SLOW = "You read more slowly than events happen, so some were lost; begin again."
 
-BROKEN_OFF = "The gateway ended the connection before its answer was whole; its log may say why."
-
-type Event = Mapping[str, Any]
 type Command = Callable[[Mapping[str, Any]], object]
-type Follow = Callable[[Callable[[Event], None]], Callable[[], None]]
-"""Called with a listener, begins to tell it events; answers a function that ends this."""
-
-
-class ControlError(Exception):
-    """A command that was not carried out: one sentence for the operator. Commands raise it, and so does the client."""
-
-
-class Feed:
-    """Tells events to all who listen: the gateway calls `tell`, `subscribe` is the server's `follow`."""
-
-    def __init__(self) -> None:
-        self._listeners: list[Callable[[Event], None]] = []
-
-    def tell(self, event: Event) -> None:
-        """To everybody who listens now."""
-        for listener in tuple(self._listeners):
-            listener(event)
-
-    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Tell `listener`, until the answered function is called."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
 
 
 class ControlServer(Service):
-    """Listens on `path` (mode 0600). `commands` maps a command's name to what carries it out.
+    """Listens on `path` (mode 0600). `commands` maps a command's name to what carries it out, `streams` to what tells.
 
     A command gets the request's arguments and answers a mapping that JSON can say, or a coroutine or Deferred of it. It
     raises `ControlError` or a `SessionError` to say no; anything else that it raises is a bug and goes to the log.
     """
 
     def __init__(
-        self, reactor: Any, path: Path | str, limits: Limits, commands: Mapping[str, Command], follow: Follow
+        self,
+        reactor: Any,
+        path: Path | str,
+        limits: Limits,
+        commands: Mapping[str, Command],
+        streams: Mapping[str, Stream],
     ) -> None:
         self._reactor, self._path, self._limits = reactor, Path(path), limits
-        self._commands, self._follow = commands, follow
+        self._commands, self._streams = commands, streams
         self._port: Any = None
         self._callers: set[_Caller] = set()
 
@@ -99,7 +63,7 @@ class ControlServer(Service):
         super().startService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
         _make_way(self._path)
         door = Factory.forProtocol(
-            lambda: _Caller(self._reactor, self._limits, self._commands, self._follow, self._callers)
+            lambda: _Caller(self._reactor, self._limits, self._commands, self._streams, self._callers)
         )
         door.noisy = False
         umask = os.umask(0o177)  # it is born 0600: a chmod after the bind would leave a moment
@@ -117,7 +81,6 @@ class ControlServer(Service):
         return self._port.stopListening() if self._port else None
 
 
-@implementer(IPushProducer)
 class _Caller(LineOnlyReceiver):
     """One connection: who it is, its one request, and the answer or the events."""
 
@@ -125,12 +88,16 @@ class _Caller(LineOnlyReceiver):
     MAX_LENGTH = REQUEST_BYTES_MAX
 
     def __init__(
-        self, reactor: Any, limits: Limits, commands: Mapping[str, Command], follow: Follow, callers: "set[_Caller]"
+        self,
+        reactor: Any,
+        limits: Limits,
+        commands: Mapping[str, Command],
+        streams: Mapping[str, Stream],
+        callers: "set[_Caller]",
     ) -> None:
         self._reactor, self._limits = reactor, limits
-        self._commands, self._follow, self._callers = commands, follow, callers
-        self._has_asked = self._is_full = False
-        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._commands, self._streams, self._callers = commands, streams, callers
+        self._has_asked = self._is_leaving = False
         self._unfollow: Callable[[], None] | None = None
         self._unwelcome = ""  # why this caller is refused, whatever it asks
         self._limit: Any = None
@@ -154,13 +121,16 @@ class _Caller(LineOnlyReceiver):
             return
         try:
             match orjson.loads(line):
-                case {"command": "follow", "arguments": {}}:
-                    self._begin_to_follow()
+                case {"command": str(name), "arguments": dict(arguments)} if name in self._streams:
+                    following = Following(self._socket, partial(self._refuse, TOO_SLOW), self.leave)
+                    opening = maybeDeferred(self._streams[name], arguments, following)
+                    opening.addCallback(partial(self._follow, following)).addErrback(self._say_no)
                 case {"command": str(name), "arguments": dict(arguments)} if name in self._commands:
                     answer = maybeDeferred(self._commands[name], arguments)
                     answer.addCallback(self._answer).addErrback(self._say_no)
                 case {"command": str(name), "arguments": {}}:
-                    self._refuse(f"The gateway has no command {name!r}; it has {', '.join(sorted(self._commands))}.")
+                    known = ", ".join(sorted((*self._commands, *self._streams)))
+                    self._refuse(f"The gateway has no command {name!r}; it has {known}.")
                 case _:
                     self._refuse("A request is an object with a command and its arguments.")
         except orjson.JSONDecodeError:
@@ -177,7 +147,7 @@ class _Caller(LineOnlyReceiver):
 
     def leave(self) -> None:
         """Flush, then close. Who does not take what is left within `limits.drain_s_max` is cut off."""
-        self._has_asked = True
+        self._has_asked = self._is_leaving = True
         self._end_to_follow()
         if self in self._callers:
             if self._limit.active():
@@ -189,7 +159,7 @@ class _Caller(LineOnlyReceiver):
     # Answers ----------------------------------------------------------------------------------------------------------
 
     def _send(self, reply: Mapping[str, Any]) -> None:
-        self._socket.write(_line(reply))
+        self._socket.write(line(reply))
 
     def _answer(self, answer: object) -> None:
         self._send({"ok": True, "answer": answer})
@@ -209,102 +179,18 @@ class _Caller(LineOnlyReceiver):
                 log.error("control-command-failed", exc_info=why)
                 self._refuse("The gateway failed to do this; its log says why.")
 
-    # Events -----------------------------------------------------------------------------------------------------------
-
-    def _begin_to_follow(self) -> None:
-        self._socket.registerProducer(self, True)
+    def _follow(self, following: Following, unfollow: Any) -> None:
+        if self._is_leaving or self not in self._callers:
+            unfollow()
+            return
+        self._unfollow = unfollow
         self._send({"ok": True, "answer": {}})
-        self._unfollow = self._follow(self._tell)
+        following.begin()
 
     def _end_to_follow(self) -> None:
         if self._unfollow is not None:
             unfollow, self._unfollow = self._unfollow, None
             unfollow()
-
-    def _tell(self, event: Event) -> None:
-        if not self._is_full:
-            self._send({"event": event})
-        elif len(self._waiting) < EVENTS_WAITING_MAX:
-            self._waiting.append({"event": event})
-        else:
-            while self._waiting:
-                self._send(self._waiting.popleft())
-            self._refuse(TOO_SLOW)
-
-    def pauseProducing(self) -> None:
-        self._is_full = True
-
-    def resumeProducing(self) -> None:
-        self._is_full = False
-        while self._waiting and not self._is_full:
-            self._send(self._waiting.popleft())
-
-    def stopProducing(self) -> None:
-        self._waiting.clear()
-
-
-class ControlClient:
-    """Speaks to a running gateway; blocks. Every error is a `ControlError` with one sentence for a terminal."""
-
-    def __init__(self, path: Path | str, timeout_s: float = 10.0) -> None:
-        self._path, self._timeout_s = Path(path), timeout_s
-
-    def call(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """The command's answer. @raise ControlError."""
-        with closing(self._connected()) as connection, connection.makefile("rb") as lines:
-            return self._asked(connection, lines, command, arguments)
-
-    def follow(self) -> Iterator[dict[str, Any]]:
-        """Events as they happen, until the gateway stops. @raise ControlError: among others, you read too slowly."""
-        with closing(self._connected()) as connection, connection.makefile("rb") as lines:
-            self._asked(connection, lines, "follow", {})
-            connection.settimeout(None)
-            for line in lines:
-                yield _granted(line)["event"]
-
-    def _connected(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(self._timeout_s)
-        try:
-            connection.connect(str(self._path))
-        except OSError as why:
-            connection.close()
-            match why:
-                case FileNotFoundError() | ConnectionRefusedError():
-                    sentence = f"The gateway is not running: nothing answers on {self._path}."
-                case PermissionError():
-                    sentence = f"You may not use {self._path}; run this as the gateway's user or as root."
-                case _:
-                    sentence = f"The gateway can't be reached on {self._path}: {why}."
-            raise ControlError(sentence) from why
-        return connection
-
-    def _asked(
-        self, connection: socket.socket, lines: BufferedReader, command: str, arguments: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        try:
-            connection.sendall(_line({"command": command, "arguments": arguments}))
-            line = lines.readline(ANSWER_BYTES_MAX)
-        except TimeoutError as why:
-            raise ControlError(f"The gateway did not answer within {self._timeout_s:g} s.") from why
-        except OSError as why:
-            raise ControlError(BROKEN_OFF) from why
-        return cast(dict[str, Any], _granted(line)["answer"])
-
-
-def _line(value: object) -> bytes:
-    """What JSON has no word for goes as its text; a `Secret` has none."""
-    return orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
-
-
-def _granted(line: bytes) -> dict[str, Any]:
-    """@raise ControlError: the line says no, or is none."""
-    if not line.endswith(b"\n"):
-        raise ControlError(BROKEN_OFF)
-    reply: dict[str, Any] = orjson.loads(line)
-    if "error" in reply:
-        raise ControlError(reply["error"])
-    return reply
 
 
 def _caller_uid(handle: socket.socket) -> int:

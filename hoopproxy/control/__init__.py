@@ -1,0 +1,1 @@
+"""The Unix socket by which an operator's commands reach the running gateway."""

@@ -1,0 +1,52 @@
+"""What somebody shows to prove who they are: texts that nobody may see, and keys.
+
+Knows neither who shows it nor to whom.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+
+class Secret:
+    """A text that must not be shown: no repr, no pickling, no equality that a log could call."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text. Calls of this are the list of places that a reviewer reads."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never serialised")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A public key whose private half the client has proved to hold.
+
+    `kind` "x509": `data` is a DER certificate whose chain leads to the listener's `client_ca` (RFC 5280). `kind` "ssh":
+    `data` is a key in the format of RFC 4253 §6.6.
+    """
+
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSecret:
+    """What the gateway shows the target as `username`; the user never sees it.
+
+    One of: a password; `private_key`, which the target knows; or `authority_key`, which it trusts to sign certificates,
+    of which the gateway mints one for each session (both OpenSSH's PEM, without passphrase).
+    """
+
+    username: str
+    password: Secret
+    private_key: Secret | None = None
+    authority_key: Secret | None = None
