@@ -3,15 +3,24 @@
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from twisted.internet.task import Clock
+
 from hoopproxy.addons.cidr_map import CidrMap
+from hoopproxy.addons.known_identities import KnownIdentities
+from hoopproxy.dial.ssh import SshDialer
+from hoopproxy.dial.tcp import TcpDialer
+from hoopproxy.listen.ssh import SshListener
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import parse
+from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.testing.process import environment
+from hoopproxy.testing.ssh_keys import new_key
 
 from .config.conftest import Copy, copy  # noqa: F401 # a copy of conf/
 
@@ -61,3 +70,35 @@ def test_the_residency_examples_are_what_they_say() -> None:
     on = date(2026, 11, 25)
     assert "EU-WITHOUT-HU" in zones.containing("CH", on)
     assert "EU-WITHOUT-HU" not in zones.containing("HU", on)
+
+
+def test_the_listener_and_the_target_for_raw_tcp_make_a_gateway(copy: Copy) -> None:  # noqa: F811 # the fixture
+    listener, target = blocks("docs/tcp.md", "toml")
+    copy.change("hoopproxy.toml", "port = 5671", "port = 5673")
+    copy.append("hoopproxy.toml", listener)
+    copy.append("targets.toml", target)
+    loaded = copy.load()
+    settings = next(each for each in loaded.listeners if each.name == "queue")
+    assert (settings.protocol, settings.target) == ("tcp", "queue")
+    clock = Clock()
+    assert TcpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["queue"]) == ""
+
+
+def test_the_identities_of_the_page_are_some(tmp_path: Path) -> None:
+    page = (ROOT / "docs/identity.md").read_text()
+    (example,) = re.findall(r"^    \[\[identity\]\]\n(?:    .*\n)*", page, flags=re.M)
+    table = tomllib.loads(textwrap.dedent(example).replace("AAAA…", new_key().public.split()[1]))
+    assert KnownIdentities.settings.model_validate(table).identity[0].subject == "billing"
+
+
+def test_the_listener_and_the_targets_for_ssh_make_a_gateway(copy: Copy) -> None:  # noqa: F811 # the fixture
+    listener, shell, cache = blocks("docs/ssh.md", "toml")
+    new_key().write(copy.directory / "secrets/host_ed25519")
+    copy.append("hoopproxy.toml", listener)
+    copy.append("targets.toml", shell + cache)
+    loaded = copy.load()
+    settings = next(each for each in loaded.listeners if each.protocol == "ssh")
+    clock = Clock()
+    assert SshListener(settings, loaded.limits, TwistedScheduler(clock))
+    assert SshDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["shell"]) == ""
+    assert TcpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["cache"]) == ""
