@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hoopproxy.demo.show import Show
-from hoopproxy.demo.stage import COUNTRIES, Stage, line
+from hoopproxy.demo.stage import COUNTRIES, FILES, PORTS, Stage, line
 from hoopproxy.demo.tour import Tour
 from hoopproxy.testing.installations import ClusterError
 from hoopproxy.testing.process import GatewayFailed
@@ -31,9 +31,10 @@ def run(*, once: bool, as_json: bool, directory: Path | None, port: int) -> None
     show = Show()
     try:
         with _ended_by_signals(), _directory(directory) as place:
-            _require_free(port)
+            for each in range(port, port + PORTS) if port else ():
+                _require_free(each)
             if not as_json:
-                show.say("Starting PostgreSQL with sample data, an identity provider and the gateway …", "dim")
+                show.say("Starting PostgreSQL, sshd, an identity provider and the gateway …", "dim")
             with _stage(place, port) as stage:
                 if as_json:
                     sys.stdout.write(line(stage.described()) + "\n")
@@ -118,6 +119,9 @@ def _say_how_to_go_on(stage: Stage, show: Show) -> None:
     for person, place in (("ada", "Frankfurt"), *(("franz", place) for place in COUNTRIES)):
         show.say(f"{person.title()}, from {place}:", "dim")
         show.command(str(stage.psql(person, place=place)))
+    if not stage.without_ssh:
+        show.say("Ada, on the machine with the files:", "dim")
+        show.command(str(stage.ssh("ada", FILES)))
     show.say("Who is here, what happened, and the evidence:", "dim")
     for words in (("sessions", "list"), ("sessions", "follow"), ("evidence", "head"), ("check",)):
         show.command(str(stage.hoopproxy(*words)))

@@ -1,4 +1,4 @@
-"""The sample database of the demonstration. Its people are made up; the cards are test numbers."""
+"""The sample data of the demonstration: a database, and a file. Its people are made up; the cards are test numbers."""
 
 LEDGER = """\
 CREATE TABLE customers (
@@ -25,3 +25,10 @@ INSERT INTO payments VALUES
     (1, 1, 120.00, '2026-11-02'), (2, 2, 89.90, '2026-11-03'), (3, 2, 15.50, '2026-11-09'),
     (4, 3, 2400.00, '2026-11-12'), (5, 4, 7.25, '2026-11-13'), (6, 5, 310.10, '2026-11-20');
 """
+
+CUSTOMERS = """\
+Ines Alvarez    4111111111111111
+Jonas Weber     5555555555554444
+Chiara Russo    378282246310005
+"""
+"""The file on the machine with the shell."""

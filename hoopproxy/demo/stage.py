@@ -1,4 +1,4 @@
-"""What the demonstration plays on: PostgreSQL with sample data, certificates, people, the gateway.
+"""What the demonstration plays on: PostgreSQL with sample data, sshd, a line service, people, the gateway.
 
 Knows no tour. Everything that it starts it ends, in the reverse order.
 """
@@ -14,13 +14,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hoopproxy.demo.sample import LEDGER
+from hoopproxy.demo.lines import LineServer
+from hoopproxy.demo.sample import CUSTOMERS, LEDGER
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.process import environment
+from hoopproxy.testing.ssh_stand import LISTENER, SshSite, SshTarget
+from hoopproxy.testing.sshd import Sshd, SshdError
 from hoopproxy.testing.stand import ACCOUNT, PEOPLE, Stand
+from hoopproxy.testing.tcp_stand import TcpDoor, TcpTarget, tcp_more, together
+from hoopproxy.testing.three_files import More
 
-TARGET = "ledger"
+TARGET, FILES, STOCK = "ledger", "files", "stock"
+"""What there is: a database, a machine with a shell, and a service of which the gateway understands nothing."""
+
+PORTS = 3
+"""How many the gateway listens on, the first for PostgreSQL, then SSH and raw TCP."""
+
+CARDS = """
+[addon.cards]
+use = "mask-pan"
+targets = ["files"]
+"""
 CONFIG = "conf/hoopproxy.toml"
 
 COUNTRIES = {"Frankfurt": None, "Zürich": "127.0.2.1", "Ohio": "127.0.3.1"}
@@ -31,10 +46,14 @@ ANSWER_S_MAX = 60.0
 
 
 class Stage:
-    """The running parts; a context manager. @raise GatewayFailed, ClusterError: one of them does not start."""
+    """The running parts; a context manager. `without_ssh` says why there is no SSH, "" when there is.
+
+    @raise GatewayFailed, ClusterError: a part that must be there does not start.
+    """
 
     def __init__(self, directory: Path, port: int) -> None:
         self.directory = directory
+        self.without_ssh = ""
         self._parts = ExitStack()
         try:
             authority = Authority(directory / "ca", "hoopproxy-demo")
@@ -42,9 +61,24 @@ class Stage:
             self.cluster = self._parts.enter_context(
                 PostgresCluster(directory / "postgres", certificate=(leaf.certificate_file, leaf.key_file))
             )
-            self.stand = self._parts.enter_context(
-                Stand(directory, self.cluster, authority, {TARGET: LEDGER}, port=port)
+            self.lines = self._parts.enter_context(LineServer())
+            self.sshd = self._sshd()
+            more = tcp_more(
+                [TcpTarget(STOCK, self.lines.host, self.lines.port)], [TcpDoor(STOCK, STOCK, port=port and port + 2)]
             )
+            if self.sshd is not None:
+                self.site = SshSite(
+                    directory / "secrets",
+                    [SshTarget(FILES, self.sshd, is_minted=True)],
+                    PEOPLE,
+                    port=port and port + 1,
+                )
+                more = together(more, self.site.more, More(main=CARDS, maskers=("cards",)))
+            self.stand = self._parts.enter_context(
+                Stand(directory, self.cluster, authority, {TARGET: LEDGER}, port=port, more=more)
+            )
+            if self.sshd is not None:
+                self._prepare_ssh()
         except BaseException:
             self.close()
             raise
@@ -61,14 +95,29 @@ class Stage:
 
     def described(self) -> dict[str, Any]:
         """What programs need to use it, in the shape of `hoopproxy demo --json` (docs/demo.md)."""
-        stand = self.stand
+        stand, listeners = self.stand, {"postgres": "front", "tcp": STOCK}
+        people = {name: {"token": token, "groups": list(PEOPLE[name])} for name, token in stand.tokens.items()}
+        targets = {
+            TARGET: {"protocol": "postgres", "direct": stand.direct(TARGET).dsn},
+            STOCK: {"protocol": "tcp", "direct": f"{self.lines.host}:{self.lines.port}"},
+        }
+        told: dict[str, Any] = {}
+        if self.sshd is not None:
+            listeners["ssh"] = LISTENER
+            told["known_hosts"] = str(self._known_hosts)
+            for name, person in people.items():
+                person["ssh_key"] = str(self.site.key_file(name))
+            server = self.sshd
+            direct = {"direct": f"ssh://{server.user}@{server.host}:{server.port}", "key": str(server.key_file)}
+            targets[FILES] = {"protocol": "ssh", **direct}
         return {
-            "gateway": {"postgres": f"{stand.host}:{stand.port}"},
+            "gateway": {protocol: "{}:{}".format(*stand.endpoint(name)) for protocol, name in listeners.items()},
             "ca": str(stand.ca_file),
+            **told,
             "config": str(stand.config),
             "evidence": str(stand.state),
-            "people": {name: {"token": token, "groups": list(PEOPLE[name])} for name, token in stand.tokens.items()},
-            "targets": {TARGET: {"protocol": "postgres", "direct": stand.direct(TARGET).dsn}},
+            "people": people,
+            "targets": targets,
         }
 
     def psql(
@@ -83,9 +132,49 @@ class Stage:
         words = (*client, dsn, *(word for statement in statements for word in ("-c", statement)))
         return Command(self.directory, words, self.short(token_file or self.stand.token_file(person)))
 
+    def ssh(self, person: str, *words: str) -> "Command":
+        """A client's command line: `person` has something run on the machine with the files."""
+        return Command(self.directory, ("ssh", "-F", self.short(self._ssh_config(person)), *words))
+
+    def line_client(self, *lines: str, place: str = "Frankfurt") -> "Command":
+        """A client's command line: a machine in `place` says these lines to the line service."""
+        port = self.stand.port_from(COUNTRIES[place], STOCK)
+        return Command(self.directory, ("python", "-m", "hoopproxy.demo.lines", str(port), *lines))
+
     def hoopproxy(self, *words: str) -> "Command":
         """A command line of ours."""
         return Command(self.directory, ("hoopproxy", *words))
+
+    def _sshd(self) -> Sshd | None:
+        if shutil.which("ssh") is None:
+            self.without_ssh = "it needs an SSH client; install your system's openssh-client"
+            return None
+        try:
+            server = self._parts.enter_context(Sshd(self.directory / "sshd"))
+        except SshdError as why:
+            self.without_ssh = f"it needs openssh-server. {why}"
+            return None
+        (server.home / "cards.txt").write_text(CUSTOMERS)
+        return server
+
+    def _prepare_ssh(self) -> None:
+        """What clients need: how to get there, as whom, and the keys of both servers."""
+        assert self.sshd is not None
+        host, port = self.stand.endpoint(LISTENER)
+        self._known_hosts.write_text(self.site.known_hosts(host, port) + self.sshd.known_hosts())
+        for person in PEOPLE:
+            self._ssh_config(person).write_text(
+                f"Host {FILES}\n  HostName {host}\n  Port {port}\n  User {FILES}\n"
+                f"  IdentityFile {self.site.key_file(person)}\n  IdentitiesOnly yes\n"
+                f"  UserKnownHostsFile {self._known_hosts}\n"
+            )
+
+    def _ssh_config(self, person: str) -> Path:
+        return self.directory / "people" / f"{person}.ssh_config"
+
+    @property
+    def _known_hosts(self) -> Path:
+        return self.directory / "people" / "known_hosts"
 
     def short(self, path: Path) -> str:
         """As commands name a path: from our directory, where they run."""

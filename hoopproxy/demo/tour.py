@@ -9,9 +9,10 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hoopproxy.demo.show import Show
-from hoopproxy.demo.stage import ANSWER_S_MAX, Command, Stage
+from hoopproxy.demo.stage import ANSWER_S_MAX, FILES, Command, Stage
 from hoopproxy.testing.issuer import Issuer
 from hoopproxy.testing.stand import PEOPLE
 from hoopproxy.testing.three_files import ISSUER_URL
@@ -23,6 +24,10 @@ REASON = "This was only a demonstration"
 
 BROKEN = (OSError, subprocess.SubprocessError, zipfile.BadZipFile, LookupError, ValueError)
 """What commands and files that are not as they must be raise; the other stops are shown all the same."""
+
+
+class NotShown(Exception):
+    """A stop for which this machine has not what it takes, and what that is."""
 
 
 class Tour:
@@ -43,6 +48,9 @@ class Tour:
             self._show.title(f"{number}. {title}")
             try:
                 stop()
+            except NotShown as why:
+                self._show.say(f"Not shown: {why}.", "dim")
+                continue
             except BROKEN as why:
                 self._problems.append(f"it broke off: {type(why).__name__}: {why}")
             self._show.verdict(self._problems)
@@ -60,6 +68,10 @@ class Tour:
             ("A statement that would get around a mask is refused, and the session goes on", self.around),
             ("A live session is seen and ended", self.killed),
             ("What that session did was recorded, encrypted for the people of the zone", self.recorded),
+            ("Over SSH, card numbers in what a command prints are masked", self.ssh),
+            ("The way back is refused, in words, and the session goes on", self.forwarded),
+            ("What was on that screen is played again from the recording", self.replayed),
+            ("What nobody can parse is carried byte for byte, and the log says so", self.raw),
             ("The evidence is exported and verified, and one changed digit is found", self.verified),
         )
 
@@ -137,6 +149,49 @@ class Tour:
             hidden=(CARD, EMAIL),
         )
 
+    def ssh(self) -> None:
+        """A command, a key of the person's, and a certificate that the gateway makes for this session alone."""
+        self._need_ssh()
+        self._show.say(
+            "Ada's key opens the gateway alone. The machine trusts certificates that the gateway signs, each for "
+            "one session, one account, one address and five minutes."
+        )
+        command = self._stage.ssh("ada", FILES, "cat ~/cards.txt")
+        self._client(command, shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD,))
+
+    def forwarded(self) -> None:
+        """A hole in the wall, from inside."""
+        self._need_ssh()
+        self._show.say("-R would let others come in through Ada's connection.")
+        command = self._stage.ssh("ada", "-R", "0:localhost:22", FILES, "echo still here")
+        self._client(command, shown=("does not forward ports", "still here"))
+
+    def replayed(self) -> None:
+        """The film of the first session over SSH."""
+        self._need_ssh()
+        stand, film = self._stage.stand, "ssh.cast"
+        session_id = self._entry("ssh.zip", "parsed, output masked")["session_id"]
+        keys = ("--zone-key", self._stage.short(stand.zone_key))
+        self._ours("sessions", "cast", session_id, *keys, "--output", film, shown=(film,))
+        self._show.say("asciinema and its players show it; to be read, it is lines of JSON:")
+        said = (self._stage.directory / film).read_text()
+        self._show.output(said)
+        self._must(said, shown=(MASKED_CARD, '"version"'), hidden=(CARD,))
+
+    def raw(self) -> None:
+        """A protocol of its own, from two places."""
+        self._show.say("It has no words for a token: a machine is known by a client certificate, or by its address.")
+        self._client(self._stage.line_client("bolts", "nuts"), shown=("bolts: 4120", "You asked 2 times."))
+        self._show.say("From Ohio it hears nothing at all:")
+        self._client(
+            self._stage.line_client("bolts", place="Ohio"), shown=("No answer",), hidden=("4120",), refused=True
+        )
+        entry = self._entry("raw.zip", "not parsed, not masked")
+        self._show.say("What the log says of it, among other things:")
+        self._show.output(json.dumps({name: entry[name] for name in ("kind", "session_id", "peer", "treatment")}))
+        keys = ("--zone-key", self._stage.short(self._stage.stand.zone_key))
+        self._ours("sessions", "show", entry["session_id"], *keys, shown=("bytes to client",))
+
     def verified(self) -> None:
         """Export, verify against the head, and an edited copy."""
         bundle, edited = "evidence.zip", "edited.zip"
@@ -168,6 +223,20 @@ class Tour:
         self._must(said, shown=shown, hidden=hidden)
         if refused != (code == 2):
             self._problems.append(f"the client exited with {code}")
+
+    def _entry(self, bundle: str, treatment: str) -> dict[str, Any]:
+        """The log's first entry of a session whose bytes were treated so. @raise LookupError: there is none."""
+        self._ours("evidence", "export", "--all", "--output", bundle, shown=(":",))
+        with zipfile.ZipFile(self._stage.directory / bundle) as opened:
+            entries: list[dict[str, Any]] = [json.loads(each) for each in opened.read("log.jsonl").splitlines()]
+        for entry in entries:
+            if entry.get("treatment") == treatment:
+                return entry
+        raise LookupError(f"no entry says {treatment!r}")
+
+    def _need_ssh(self) -> None:
+        if self._stage.without_ssh:
+            raise NotShown(self._stage.without_ssh)
 
     def _ours(self, *words: str, shown: tuple[str, ...], hidden: tuple[str, ...] = (), exits: int = 0) -> str:
         command = self._stage.hoopproxy(*words)

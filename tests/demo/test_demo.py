@@ -20,7 +20,7 @@ from hoopproxy.testing.process import environment
 
 COMMAND = [Path(sys.executable).with_name("hoopproxy"), "demo"]
 S_MAX = 180
-STOPS = 9
+STOPS = 13
 
 
 @contextmanager
@@ -75,12 +75,13 @@ def _dsn(ready: dict[str, Any], person: str) -> str:
 
 def test_the_line_for_programs(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
     ready, _ = running
-    assert set(ready) == {"gateway", "ca", "config", "evidence", "people", "targets"}
-    assert set(ready["gateway"]) == {"postgres"}
+    assert set(ready) == {"gateway", "ca", "known_hosts", "config", "evidence", "people", "targets"}
+    assert set(ready["gateway"]) == {"postgres", "ssh", "tcp"}
     groups = {name: person["groups"] for name, person in ready["people"].items()}
     assert groups == {"ada": ["analysts"], "franz": ["fraud"], "nobody": []}
-    assert all(Path(ready[name]).exists() for name in ("ca", "config", "evidence"))
-    assert ready["targets"]["ledger"]["protocol"] == "postgres"
+    assert all(Path(ready[name]).exists() for name in ("ca", "known_hosts", "config", "evidence"))
+    protocols = {name: target["protocol"] for name, target in ready["targets"].items()}
+    assert protocols == {"ledger": "postgres", "files": "ssh", "stock": "tcp"}
 
 
 def test_its_people_see_what_they_may(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
@@ -97,6 +98,24 @@ def test_its_people_see_what_they_may(running: tuple[dict[str, Any], subprocess.
     )
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(_dsn(ready, "nobody"))
+
+
+def test_its_shell_and_its_line_service_are_there(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
+    ready, _ = running
+
+    def ran(*command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True, timeout=S_MAX, env=environment()).stdout
+
+    def ssh(where: str, key: str) -> str:
+        options = ("-F", "none", "-o", f"UserKnownHostsFile={ready['known_hosts']}", "-o", "IdentitiesOnly=yes")
+        return ran("ssh", *options, "-i", key, where, "cat ~/cards.txt")
+
+    masked = ssh(f"ssh://files@{ready['gateway']['ssh']}", ready["people"]["franz"]["ssh_key"])
+    clear = ssh(ready["targets"]["files"]["direct"], ready["targets"]["files"]["key"])
+    assert (masked.count(tour.MASKED_CARD), clear.count(tour.CARD)) == (1, 1)
+    for place in (ready["gateway"]["tcp"], ready["targets"]["stock"]["direct"]):
+        port = place.rpartition(":")[2]
+        assert ran(sys.executable, "-m", "hoopproxy.demo.lines", port, "nuts") == "nuts: 87\nYou asked 1 times.\n"
 
 
 def test_without_psql_its_own_client_shows_the_same(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
@@ -121,9 +140,11 @@ def test_sigterm_ends_everything_in_order(running: tuple[dict[str, Any], subproc
     process.send_signal(signal.SIGTERM)
     said, complaints = process.communicate()
     assert (process.returncode, said, complaints) == (0, "", "")
-    host, port = ready["gateway"]["postgres"].rsplit(":", 1)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), 10)
+    direct = (ready["targets"][name]["direct"].rpartition("@")[2] for name in ("files", "stock"))
+    for place in (*ready["gateway"].values(), *direct):
+        host, port = place.rsplit(":", 1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), 10)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(ready["targets"]["ledger"]["direct"])
     assert Path(ready["config"]).exists()  # a directory that somebody named is theirs

@@ -14,19 +14,21 @@ from hoopproxy.demo.tour import Tour
 from hoopproxy.testing.forwarder import Forwarder
 from hoopproxy.testing.process import GatewayFailed, GatewayProcess
 
+STOPS = 13
+
 
 class Silent:
     """A stage on which every command says one thing."""
 
-    def __init__(self, directory: Path, says: str) -> None:
-        self.directory, self._says, self.stand = directory, says, self
+    def __init__(self, directory: Path, says: str, without_ssh: str = "") -> None:
+        self.directory, self._says, self.stand, self.without_ssh = directory, says, self, without_ssh
         self.zone_key = self.sealed_key = directory / "key"
         (directory / "people").mkdir()
 
     def psql(self, *words: str, **options: Any) -> Command:
         return Command(self.directory, ("printf", self._says))
 
-    hoopproxy = psql
+    hoopproxy = ssh = line_client = psql
 
     def short(self, path: Path) -> str:
         return str(path)
@@ -42,10 +44,17 @@ def test_every_stop_fails_when_nothing_is_as_it_must_be(
     tour = Tour(Silent(tmp_path, says), Show())  # type: ignore[arg-type] # as much of a stage as a tour asks for
     failed = tour.walk()
     said = capsys.readouterr().out
-    wanted = 9 if not says else 8  # to Franz, in Frankfurt, all that may be shown
+    wanted = STOPS if not says else STOPS - 1  # to Franz, in Frankfurt, all that may be shown
     assert len(failed) == wanted
-    assert said.count("✓") == 9 - wanted
+    assert said.count("✓") == STOPS - wanted
     assert said.count("✗") >= wanted
+
+
+def test_a_machine_without_ssh_is_told_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tour = Tour(Silent(tmp_path, "", "it needs openssh-server"), Show())  # type: ignore[arg-type] # as above
+    failed = tour.walk()
+    assert len(failed) == STOPS - 3
+    assert capsys.readouterr().out.count("Not shown: it needs openssh-server.\n") == 3
 
 
 def test_a_forwarder_comes_from_the_address_that_it_lends() -> None:
