@@ -36,7 +36,7 @@ check: build ## format, lint, types and import contracts, in under a minute
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: build ## measure against pgbouncer and haproxy; QUICK=1 tries it out, ONLY=REGEX, ROUNDS=N, MINUTES=N, SEED=N, MARKDOWN=PAGE
+bench: build ## measure against pgbouncer, haproxy and asyncssh; QUICK=1 tries it out, ONLY=REGEX, ROUNDS=N, MINUTES=N, SEED=N, MARKDOWN=PAGE
 	@.ci/bench-packages
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(MARKDOWN),--markdown '$(MARKDOWN)')

@@ -1,4 +1,4 @@
-"""`make bench`: measures hoopproxy against the direct way, pgbouncer and haproxy. README.md tells how to read it."""
+"""`make bench`: measures hoopproxy against the direct way and others' proxies. README.md tells how to read it."""
 
 import re
 import resource
@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import randbelow
@@ -14,12 +14,13 @@ from secrets import randbelow
 import click
 from rich.console import Console
 
-from bench import report, rows
+from bench import report, rows, wire_workloads
 from bench.about import about
-from bench.lines import Line, lines
-from bench.rounds import IDLE, Plan, Results, perform
+from bench.lines import Line, lines, ssh_lines, tcp_lines
+from bench.rounds import IDLE, Plan, Results, fill_pools, hold_idle, perform
 from bench.stage import Stage
-from bench.workloads import QUICK, WHOLE, workloads
+from bench.wires import Wires
+from bench.workloads import QUICK, WHOLE, Workload, workloads
 from hoopproxy.testing.installations import choose
 
 KERNEL = "row kernel"
@@ -64,7 +65,7 @@ def main(
 
 
 def _measure(console: Console, rounds: int, only: str, quick: bool, seed: int | None, minutes: float) -> Results:
-    pattern, scale = re.compile(only), QUICK if quick else WHOLE
+    pattern = re.compile(only)
     if pattern.search(KERNEL):
         rows.main()
     version, _ = choose(None, tls=True)
@@ -72,20 +73,26 @@ def _measure(console: Console, rounds: int, only: str, quick: bool, seed: int | 
     def wants(workload: str, line: Line) -> bool:
         return pattern.search(f"{workload}, {line}") is not None
 
-    chosen = workloads(scale)
-    names = [(workload.name, workload.takes) for workload in chosen]
-    wanted = [
-        line
-        for line in lines(version)
-        if wants(IDLE, line) or any(takes(line) and wants(name, line) for name, takes in names)
-    ]
-    plan = Plan(rounds, randbelow(10**6) if seed is None else seed, minutes, scale, wants)
-    with tempfile.TemporaryDirectory(prefix="hoopproxy-bench-") as directory:
+    def wanted(lines: Iterable[Line], chosen: Iterable[Workload]) -> list[Line]:
+        return [line for line in lines if any(each.takes(line) and wants(each.name, line) for each in chosen)]
+
+    plan = Plan(rounds, randbelow(10**6) if seed is None else seed, minutes, wants)
+    with tempfile.TemporaryDirectory(prefix="hoopproxy-bench-") as directory, _progress(console) as say:
         results = Results(about(Path(directory), version))
-        if wanted:
-            with _progress(console) as say, Stage(Path(directory), wanted, scale.people) as stage:
-                done = perform(stage, chosen, plan, say, results)
-            results.about["order"] = f"seed {plan.seed}, {done} of {rounds} rounds"
+        scale, wire_scale = (QUICK, wire_workloads.QUICK) if quick else (WHOLE, wire_workloads.WHOLE)
+        done = []
+        chosen, all_lines = workloads(scale), lines(version)
+        idle = [line for line in all_lines if wants(IDLE, line)]
+        if some := list(dict.fromkeys([*wanted(all_lines, chosen), *idle])):
+            with Stage(Path(directory, "sql"), some, scale.people) as stage:
+                hold_idle(stage, plan, scale.connections, say, results)
+                fill_pools(stage)
+                done.append(perform(stage, chosen, plan, say, results))
+        chosen = wire_workloads.wire_workloads(wire_scale)
+        if some := wanted((*ssh_lines(), *tcp_lines()), chosen):
+            with Wires(Path(directory, "wires"), some, wire_scale.ssh_bytes) as wires:
+                done.append(perform(wires, chosen, plan, say, results))
+        results.about["order"] = f"seed {plan.seed}, {min(done, default=0)} of {rounds} rounds"
     return results
 
 

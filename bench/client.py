@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hoopproxy.model import Secret
+from hoopproxy.proofs import Secret
 from hoopproxy.testing.bare_client import BareClient, Refused, fields, message, query, startup
 from hoopproxy.wire.postgres.scram import PLAIN, Scram
 

@@ -1,4 +1,4 @@
-"""Who is compared: each line of the tables is one way from a client to the database. Knows no process.
+"""Who is compared: each line of the tables is one way from a client to a server. Knows no process.
 
 Frozen values; `stage.py` makes doors of them.
 """
@@ -16,6 +16,8 @@ class Leg(Enum):
     TLS = "TLS"
     PLAINTEXT = "plaintext"
     SAME = "the client's own TLS, passed on"
+    SSH = "SSH"
+    SSH_GCM = "SSH, AES-GCM"
     NONE = "-"
 
 
@@ -28,6 +30,13 @@ class Family(Enum):
     HAPROXY = "haproxy"
     HOOPPROXY = "hoopproxy"
     HOOPPROXY_FULL = "hoopproxy, full and strict"
+    ASYNCSSH = "asyncssh"
+    HAPROXY_TCP = "haproxy, TCP"
+    HOOPPROXY_WIRES = "hoopproxy, SSH and TCP"
+
+
+BASES = (Family.PGBOUNCER, Family.ASYNCSSH, Family.HAPROXY_TCP)
+"""What others are held against: whichever of them a workload knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +53,14 @@ class Mode:
 
 NO_RECORD = Mode("-", "")
 ROWS = Mode("rows(1000)", "bounded")
+COUNTS = Mode("bytes counted", "bounded")
+STREAMS = Mode("rows(1 MiB each)", "bounded")
 FULL = Mode("full", "strict", 'record = "full"\ndurability = "strict"\n')
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One way to the database. Lines are compared within one `client_leg`."""
+    """One way to a server. Lines are compared within one `client_leg`."""
 
     contender: str
     family: Family
@@ -69,16 +80,6 @@ class Line:
         mode = f", record {self.mode}" if self.mode.durability else ""
         return f"{self.contender}, {self.legs}{mode}"
 
-    @property
-    def is_pgbouncer(self) -> bool:
-        """Whether this is what others are held against."""
-        return self.family is Family.PGBOUNCER
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether there is no proxy."""
-        return self.family is Family.DIRECT
-
 
 def lines(postgres_version: int) -> tuple[Line, ...]:
     """All of them. haproxy can add TLS only towards a server that takes it without being asked: PostgreSQL 17."""
@@ -97,3 +98,28 @@ def lines(postgres_version: int) -> tuple[Line, ...]:
         if leg is Leg.TLS:
             made.append(replace(masked, family=Family.HOOPPROXY_FULL, mode=FULL))
     return tuple(made)
+
+
+def ssh_lines() -> tuple[Line, ...]:
+    """Those to an sshd, each with the cipher that its ends agree on by themselves, and all with the same."""
+    made: list[Line] = []
+    for leg in (Leg.SSH, Leg.SSH_GCM):
+        made += [
+            Line("direct", Family.DIRECT, leg, Leg.NONE),
+            Line("asyncssh", Family.ASYNCSSH, leg, leg),
+            Line("hoopproxy", Family.HOOPPROXY_WIRES, leg, leg, STREAMS),
+        ]
+    return tuple(made)
+
+
+def tcp_lines() -> tuple[Line, ...]:
+    """Those to a server that speaks nothing in particular. Who the client is follows from its certificate, where there
+    is TLS, and from its address, where there is none."""
+    made: list[Line] = []
+    for leg in (Leg.TLS, Leg.PLAINTEXT):
+        made += [
+            Line("direct", Family.DIRECT, Leg.PLAINTEXT, Leg.NONE),
+            Line("haproxy", Family.HAPROXY_TCP, leg, Leg.PLAINTEXT),
+            Line("hoopproxy", Family.HOOPPROXY_WIRES, leg, Leg.PLAINTEXT, COUNTS),
+        ]
+    return tuple(dict.fromkeys(made))

@@ -9,14 +9,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bench.client import Client, ClientError, Door
+from bench.client import ClientError
 from bench.lines import Leg
-from hoopproxy.testing.certificates import Authority
+from hoopproxy.testing.certificates import Authority, Leaf
 from hoopproxy.testing.installations import Account
 
 READY_S_MAX = 20.0
@@ -63,12 +63,12 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def wait_for(self, door: Door) -> None:
-        """Return when somebody can log in. @raise ProxyFailed."""
+    def wait_for(self, enter: Callable[[], object]) -> None:
+        """Return when somebody can come in, as `enter` tries to. @raise ProxyFailed."""
         give_up_s = time.monotonic() + READY_S_MAX
         while True:
             try:
-                Client(door).leave()
+                enter()
                 return
             except (OSError, ClientError) as why:
                 if self._process.poll() is not None or time.monotonic() > give_up_s:
@@ -177,6 +177,39 @@ listen adding
         account.own(path, 0o600)
     daemon = Daemon(account, [program("haproxy"), "-db", "-f", config], folder / "haproxy.log")
     return Proxy(daemon, {Leg.TLS: passing, Leg.PLAINTEXT: adding})
+
+
+def haproxy_before_tcp(account: Account, folder: Path, port: int, authority: Authority, leaf: Leaf) -> Proxy:
+    """One in TCP mode before a server on 127.0.0.1: in the clear, and over TLS with a certificate of the client's.
+
+    @raise ProxyFailed: it is not installed.
+    """
+    over_tls, clear = free_port(), free_port()
+    pem, ca = folder / "gateway.pem", folder / "clients-ca.crt"
+    pem.write_bytes(Path(leaf.certificate_file).read_bytes() + Path(leaf.key_file).read_bytes())
+    shutil.copyfile(authority.ca_file, ca)
+    config = folder / "haproxy.cfg"
+    config.write_text(f"""\
+global
+    # as everybody else here: one event loop
+    nbthread 1
+    maxconn 5000
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+listen over-tls
+    bind 127.0.0.1:{over_tls} ssl crt {pem} ca-file {ca} verify required
+    server raw 127.0.0.1:{port}
+listen clear
+    bind 127.0.0.1:{clear}
+    server raw 127.0.0.1:{port}
+""")
+    for path in (config, pem, ca):
+        account.own(path, 0o600)
+    daemon = Daemon(account, [program("haproxy"), "-db", "-f", config], folder / "haproxy.log")
+    return Proxy(daemon, {Leg.TLS: over_tls, Leg.PLAINTEXT: clear})
 
 
 def free_port() -> int:

@@ -12,7 +12,8 @@ from bench.memory import Memory
 from bench.pgbench import PgbenchFailed
 from bench.proxies import ProxyFailed
 from bench.stage import Route, Stage
-from bench.workloads import CLIENTS_MAX, Figures, Kind, Scale, Workload
+from bench.wires import Wires
+from bench.workloads import CLIENTS_MAX, Figures, Kind, Workload
 from hoopproxy.testing.process import GatewayFailed
 from hoopproxy.testing.vitals import Vitals
 
@@ -54,16 +55,15 @@ class Plan:
     rounds: int
     seed: int
     minutes_max: float
-    scale: Scale
     wants: Callable[[str, Line], bool]
 
 
-def perform(stage: Stage, workloads: Sequence[Workload], plan: Plan, say: Callable[[str], None], into: Results) -> int:
+def perform(
+    stage: Stage | Wires, workloads: Sequence[Workload], plan: Plan, say: Callable[[str], None], into: Results
+) -> int:
     """How many rounds were done. In each round each workload goes over its routes in an order of its own, so that what
     disturbs the machine for a while disturbs all of them alike."""
     dice, began_s, longest_s = random.Random(plan.seed), time.monotonic(), 0.0
-    _hold_idle(stage, plan, say, into)
-    _fill_pools(stage)
     done = 0
     while done < plan.rounds and (not done or time.monotonic() + longest_s - began_s < plan.minutes_max * 60):
         round_began_s, done = time.monotonic(), done + 1
@@ -80,7 +80,7 @@ def perform(stage: Stage, workloads: Sequence[Workload], plan: Plan, say: Callab
     return done
 
 
-def _fill_pools(stage: Stage) -> None:
+def fill_pools(stage: Stage) -> None:
     """pgbouncer opens a connection to the server when a client first asks, and keeps it: without this, opening them
     would count as its transactions."""
     for route in stage.routes:
@@ -89,7 +89,7 @@ def _fill_pools(stage: Stage) -> None:
                 pass
 
 
-def _run(number: int, workload: Workload, route: Route, stage: Stage, into: Results) -> None:
+def _run(number: int, workload: Workload, route: Route, stage: Stage | Wires, into: Results) -> None:
     try:
         figures = workload.run(route, stage)
     except FAILURES as why:
@@ -105,10 +105,11 @@ def _idles(line: Line) -> bool:
     return line.family in (Family.PGBOUNCER_64K, Family.HAPROXY) and line.client_leg is Leg.TLS
 
 
-def _hold_idle(stage: Stage, plan: Plan, say: Callable[[str], None], into: Results) -> None:
+def hold_idle(stage: Stage, plan: Plan, connections: int, say: Callable[[str], None], into: Results) -> None:
+    """Measure what idle connections cost."""
     for line in (route.line for route in stage.routes if _idles(route.line) and plan.wants(IDLE, route.line)):
-        say(f"{plan.scale.connections} {IDLE}: {line}")
+        say(f"{connections} {IDLE}: {line}")
         try:
-            into.memories.append(memory.measure(stage, line, plan.scale.connections))
+            into.memories.append(memory.measure(stage, line, connections))
         except FAILURES as why:
             into.failures.append(f"{IDLE}, {line}: {why}")

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -96,10 +96,11 @@ INSERT INTO pgbench_accounts SELECT n, 1, 0, '' FROM generate_series(1, 100000) 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A line that can be walked, and the process on it (`pid` None: there is none)."""
+    """A line that can be walked, and the process on it (`pid` None: there is none). `door` is a `Door` into the
+    database, or one of `wire_client`."""
 
     line: Line
-    door: Door
+    door: Any
     pid: int | None
 
 
@@ -162,7 +163,7 @@ class Stage:
                 return self._routes(family, gateway.pid, ports, self._stand.tokens["ada"])
         exits.enter_context(proxy.daemon)
         routes = self._routes(family, proxy.daemon.pid, proxy.ports)
-        proxy.daemon.wait_for(routes[0].door)
+        proxy.daemon.wait_for(lambda: Client(routes[0].door).leave())
         return routes
 
     def size_of(self, statement: str) -> int:

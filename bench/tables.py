@@ -1,12 +1,11 @@
-"""From all numbers to tables: medians, ratios to pgbouncer within a round, and their spread. Knows no terminal."""
+"""From all numbers to tables: medians, ratios to another proxy within a round, and their spread. Knows no terminal."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from types import MappingProxyType
 
-from bench.lines import Family, Leg, Line
+from bench.lines import BASES, Family, Leg, Line
 from bench.rounds import IDLE, Measurement, Results
 from bench.workloads import Figures, Kind
 
@@ -30,44 +29,55 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`cell` makes one of a line's rounds, those of pgbouncer and those of the direct way, on the same client leg."""
+    """`cell` makes one of a line's rounds, those of whom all are held against, and those of the direct way, on the same
+    client leg."""
 
     name: str
     cell: Callable[[Rounds, Rounds, Rounds], str]
 
 
-_CPU_US = (
-    Column("CPU µs", lambda own, _, __: _median(own, _cpu_us)),
-    Column("÷ pgbouncer", lambda own, pgbouncer, _: _ratio(_each(own, _cpu_us), _each(pgbouncer, _cpu_us))),
-)
+def _cpu_us_columns(base: str) -> tuple[Column, ...]:
+    return (
+        Column("CPU µs", lambda own, _, __: _median(own, _cpu_us)),
+        Column(f"÷ {base}", lambda own, others, _: _ratio(_each(own, _cpu_us), _each(others, _cpu_us))),
+    )
+
+
 _P99 = Column("p99 µs", lambda own, _, __: _median(own, lambda figures: figures.p99_us))
 _P50 = Column("p50 µs", lambda own, _, __: _median(own, lambda figures: figures.p50_us))
 
-COLUMNS: Mapping[Kind, tuple[Column, ...]] = MappingProxyType(
-    {
-        Kind.BULK: (
-            Column("CPU s/GB", lambda own, _, __: _median(own, _cpu_s_per_gb)),
-            Column("÷ pgbouncer", lambda own, pgb, _: _ratio(_each(own, _cpu_s_per_gb), _each(pgb, _cpu_s_per_gb))),
-            Column("MB/s", lambda own, _, __: _median(own, _mb_s)),
-            Column("÷ direct", lambda own, _, direct: _ratio(_each(own, _mb_s), _each(direct, _mb_s))),
-        ),
-        Kind.LATENCY: (
-            _P50,
-            Column("added", lambda own, _, direct: _shown(_added(own, direct).values())),
-            Column("added ÷ pgbouncer's", lambda own, pgb, direct: _ratio(_added(own, direct), _added(pgb, direct))),
-            _P99,
-            *_CPU_US,
-        ),
-        Kind.TRANSACTIONS: (
-            *_CPU_US,
-            Column("tx/s", lambda own, _, __: _median(own, _tps)),
-            Column("÷ direct", lambda own, _, direct: _ratio(_each(own, _tps), _each(direct, _tps))),
-            _P50,
-            _P99,
-            Column("CPU ms/connect", lambda own, _, __: _median(own, lambda figures: figures.connect_cpu_ms)),
-        ),
-    }
-)
+
+def columns(kind: Kind, base: str) -> tuple[Column, ...]:
+    """What is shown of such a workload, held against `base`."""
+    match kind:
+        case Kind.BULK:
+            return (
+                Column("CPU s/GB", lambda own, _, __: _median(own, _cpu_s_per_gb)),
+                Column(
+                    f"÷ {base}", lambda own, other, _: _ratio(_each(own, _cpu_s_per_gb), _each(other, _cpu_s_per_gb))
+                ),
+                Column("MB/s", lambda own, _, __: _median(own, _mb_s)),
+                Column("÷ direct", lambda own, _, direct: _ratio(_each(own, _mb_s), _each(direct, _mb_s))),
+            )
+        case Kind.LATENCY:
+            return (
+                _P50,
+                Column("added", lambda own, _, direct: _shown(_added(own, direct).values())),
+                Column(
+                    f"added ÷ {base}'s", lambda own, other, direct: _ratio(_added(own, direct), _added(other, direct))
+                ),
+                _P99,
+                *_cpu_us_columns(base),
+            )
+        case Kind.TRANSACTIONS:
+            return (
+                *_cpu_us_columns(base),
+                Column("tx/s", lambda own, _, __: _median(own, _tps)),
+                Column("÷ direct", lambda own, _, direct: _ratio(_each(own, _tps), _each(direct, _tps))),
+                _P50,
+                _P99,
+                Column("CPU ms/connect", lambda own, _, __: _median(own, lambda figures: figures.connect_cpu_ms)),
+            )
 
 
 def tables(results: Results) -> Iterator[Table]:
@@ -76,21 +86,28 @@ def tables(results: Results) -> Iterator[Table]:
     for one in results.measurements:
         by_workload[one.workload].append(one)
     for workload, measurements in by_workload.items():
-        columns = COLUMNS[measurements[0].kind]
-        header = ("contender", "client + server leg", "record, durability", *(column.name for column in columns))
-        yield Table(workload, header, tuple(_section(columns, group) for group in _by_leg(measurements)))
+        base = _base(measurements)
+        shown = columns(measurements[0].kind, base.value)
+        header = ("contender", "client + server leg", "record, durability", *(column.name for column in shown))
+        yield Table(workload, header, tuple(_section(shown, base, group) for group in _by_leg(measurements)))
     if results.memories:
         yield _memory(results)
 
 
-def _section(columns: Sequence[Column], group: Iterable[Measurement]) -> tuple[tuple[str, ...], ...]:
+def _base(measurements: Iterable[Measurement]) -> Family:
+    """What all are held against."""
+    families = {one.line.family for one in measurements}
+    return next((family for family in BASES if family in families), BASES[0])
+
+
+def _section(shown: Sequence[Column], base: Family, group: Iterable[Measurement]) -> tuple[tuple[str, ...], ...]:
     by_line: dict[Line, dict[int, Figures]] = defaultdict(dict)
     for one in group:
         by_line[one.line][one.round] = one.figures
-    pgbouncer = next((rounds for line, rounds in by_line.items() if line.family is Family.PGBOUNCER), {})
+    others = next((rounds for line, rounds in by_line.items() if line.family is base), {})
     direct = next((rounds for line, rounds in by_line.items() if line.family is Family.DIRECT), {})
     return tuple(
-        (line.contender, line.legs, str(line.mode), *(column.cell(rounds, pgbouncer, direct) for column in columns))
+        (line.contender, line.legs, str(line.mode), *(column.cell(rounds, others, direct) for column in shown))
         for line, rounds in sorted(by_line.items(), key=lambda item: _rank(item[0]))
     )
 

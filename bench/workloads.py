@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import repeat
+from typing import Any
 
 from bench import pgbench
 from bench.client import Client
@@ -72,11 +73,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`run` may raise ClientError, PgbenchFailed, OSError; `takes` says which lines it is measured for."""
+    """`run`, on a route and its stage, may raise ClientError, PgbenchFailed, OSError; `takes` says which lines it is
+    measured for."""
 
     name: str
     kind: Kind
-    run: Callable[[Route, Stage], Figures]
+    run: Callable[[Route, Any], Figures]
     takes: Callable[[Line], bool]
 
 
@@ -132,7 +134,7 @@ class _Select:
             client.leave()
         assert drained.tag == f"SELECT {people}"
         assert (drained.size < size) == (route.line.database == MASKED), "masks are not as they should be"
-        return Figures(size, course.wall_s, _cpu_s(route, course.cpu_s))
+        return Figures(size, course.wall_s, cpu_s_of(route, course.cpu_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class _CopyOut:
             drained = client.drain(query(f"COPY (SELECT {OPEN_COLUMNS} FROM people LIMIT {people}) TO STDOUT"))
             client.leave()
         assert drained.tag == f"COPY {people}"
-        return Figures(drained.size, course.wall_s, _cpu_s(route, course.cpu_s))
+        return Figures(drained.size, course.wall_s, cpu_s_of(route, course.cpu_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class _CopyIn:
             client.leave()
         stage.empty_sinks()
         assert said.tag == f"COPY {lines.count(b'\n') * PIECES_AT_ONCE * count}"
-        return Figures(count * len(piece), course.wall_s, _cpu_s(route, course.cpu_s))
+        return Figures(count * len(piece), course.wall_s, cpu_s_of(route, course.cpu_s))
 
 
 def _lines() -> Iterator[bytes]:
@@ -194,7 +196,7 @@ class _Ping:
                     client.drain(question)
                     took_us.append((time.perf_counter_ns() - begin_ns) / 1e3)
             client.leave()
-        return Figures(self.count, course.wall_s, _cpu_s(route, course.cpu_s), *_quantiles(sorted(took_us)))
+        return Figures(self.count, course.wall_s, cpu_s_of(route, course.cpu_s), *quantiles(sorted(took_us)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +214,17 @@ class _Transactions:
         return Figures(
             len(ran.took_us),
             ran.wall_s,
-            _cpu_s(route, course.cpu_s_until(ran.end_s) - before_s),
-            *_quantiles(ran.took_us),
-            connect_cpu_ms=_cpu_s(route, before_s / (self.clients + 1) * 1e3),  # one more looks at the tables first
+            cpu_s_of(route, course.cpu_s_until(ran.end_s) - before_s),
+            *quantiles(ran.took_us),
+            connect_cpu_ms=cpu_s_of(route, before_s / (self.clients + 1) * 1e3),  # one more looks at the tables first
         )
 
 
-def _quantiles(took_us: Sequence[float]) -> tuple[float, float]:
+def quantiles(took_us: Sequence[float]) -> tuple[float, float]:
     """p50 and p99 of what is sorted (nearest rank)."""
     return took_us[len(took_us) // 2], took_us[len(took_us) * 99 // 100]
 
 
-def _cpu_s(route: Route, cpu_s: float) -> float | None:
+def cpu_s_of(route: Route, cpu_s: float) -> float | None:
+    """The proxy's, if there is one."""
     return None if route.pid is None else cpu_s

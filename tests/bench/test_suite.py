@@ -24,3 +24,23 @@ def test_one_workload_is_measured_and_kept(tmp_path: Path) -> None:
     assert all((one.figures.cpu_s is not None) == ("hoopproxy" in one.line.contender) for one in results.measurements)
     shown = CliRunner().invoke(main, ["--show", str(path)])
     assert "rows(1000), bounded" in shown.output
+
+
+def test_ssh_and_raw_tcp_are_measured_against_the_other_proxies(tmp_path: Path) -> None:
+    """Without haproxy, which is not needed for that."""
+    only = r"^(SSH, bulk down, (asyncssh|hoopproxy), SSH \+|TCP, .*, (direct|hoopproxy), plaintext)"
+    ran = CliRunner().invoke(main, ["--quick", "--only", only, "--into", str(tmp_path), "--seed", "1"])
+    assert ran.exit_code == 0, ran.output
+    (path,) = tmp_path.glob("*.json")
+    results = read(path)
+    assert not results.failures
+    assert {(one.workload, one.line.contender) for one in results.measurements} == {
+        ("SSH, bulk down", "asyncssh"),
+        ("SSH, bulk down", "hoopproxy"),
+        *(
+            (workload, contender)
+            for workload in ("TCP, bulk down", "TCP, bulk up", "TCP, 64 bytes there and back")
+            for contender in ("direct", "hoopproxy")
+        ),
+    }
+    assert "÷ asyncssh" in ran.output and "rows(1 MiB each)" in ran.output
