@@ -15,7 +15,9 @@ from random import Random
 from typing import IO
 
 ROOM = Path(__file__).parent
-HARNESSES = ("startup", "client", "server", "login", "catalog", "kernel", "pieces", "sql", "bundle", "control")
+_POSTGRES = ("startup", "client", "server", "login", "catalog", "kernel", "pieces", "sql")
+_SSH = ("channels", "sftp", "exchange", "userauth", "forward", "screen")
+HARNESSES = (*_POSTGRES, *_SSH, "balancer", "bundle", "control")
 INPUT_BYTES_MAX = 512
 """Longer inputs are slower and find no more: one decision takes a byte or two."""
 

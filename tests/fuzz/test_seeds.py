@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType
+from typing import Any
 
 import pytest
 
 from fuzz.__main__ import HARNESSES, ROOM, SEEDS_BYTES_MAX
 from hoopproxy.wire.postgres.client_half import ClientHalf
 from hoopproxy.wire.postgres.server_half import ServerHalf
+from hoopproxy.wire.ssh.client_half import ClientHalf as SshClientHalf
+from hoopproxy.wire.ssh.server_half import ServerHalf as SshServerHalf
 
 SEED, MUTANTS = 20_261, 300
 
@@ -74,8 +77,11 @@ def called() -> Iterator[set[CodeType]]:
         monitoring.free_tool_id(tool)
 
 
-@pytest.mark.parametrize(("name", "half"), [("client", ClientHalf), ("server", ServerHalf)])
-def test_seeds_reach_each_kind_of_message(name: str, half: type[ClientHalf] | type[ServerHalf]) -> None:
+HALVES = [("client", ClientHalf), ("server", ServerHalf), ("channels", SshClientHalf), ("channels", SshServerHalf)]
+
+
+@pytest.mark.parametrize(("name", "half"), HALVES)
+def test_seeds_reach_each_kind_of_message(name: str, half: Any) -> None:
     with called() as entered:
         for data in seeds(name):
             play(name, data)
