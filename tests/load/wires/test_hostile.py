@@ -172,8 +172,8 @@ def test_what_a_client_says_out_of_order_is_refused_or_costs_it_the_connection(s
 def test_a_target_that_shows_another_key_is_not_logged_in_to(stand: WireStand) -> None:
     with pytest.raises(Gone, match="did not prove"):
         SshSpeaker.logged_in(stand.ssh, "liar", stand.tokens["ada"])
-    told = [event for event in stand.gateway.said() if event.get("code") == "upstream-unreachable"]
-    assert told and "SHA256:" in told[-1]["detail"]
+    told = stand.gateway.heard("denied", holding="upstream-unreachable")
+    assert "SHA256:" in told["detail"]
 
 
 def test_wrong_tokens_close_the_door(stand: WireStand) -> None:
