@@ -8,6 +8,7 @@ from fuzz.choices import Choices
 from fuzz.ssh_says import CANARY, SERVER_OFFSET, client_says, server_says
 from fuzz.ssh_server import Server
 from fuzz.ssh_stage import CONFIRMED, MASKS, Setting, Stage
+from fuzz.waiting import Doubled, Dropped, Served
 from hoopproxy.events import Record, Streamed
 from hoopproxy.model import Side
 from hoopproxy.settings import Limits
@@ -25,23 +26,6 @@ class Says:
 
     side: Side
     payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """So many of the honest server's payloads arrive; 0: all."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The server forgets its next payload; a channel that it was to open, it refuses, and not without a word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubled:
-    """It says that twice."""
 
 
 @dataclass(frozen=True, slots=True)

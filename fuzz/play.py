@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fuzz.choices import Choices, damaged
 from fuzz.stage import CANARY, MASKS, NARROW, WIDE, Setting, Stage
+from fuzz.waiting import Doubled, Dropped, Served
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.model import Side
 from hoopproxy.wire.postgres.framing import Splitter, message
@@ -23,23 +24,6 @@ class Said:
     """The client sends these bytes."""
 
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """So many of the server's messages arrive, in one go; `count` 0: all that wait."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The server forgets its next message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubled:
-    """The server says its next message twice."""
 
 
 @dataclass(frozen=True, slots=True)
