@@ -146,6 +146,20 @@ log_disconnections = 0
     return Proxy(daemon, {Leg.TLS: port, Leg.PLAINTEXT: port})
 
 
+HAPROXY = """\
+global
+    # as everybody else here: one event loop
+    nbthread 1
+    maxconn 5000
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+"""
+"""What every haproxy here begins with."""
+
+
 def haproxy(account: Account, folder: Path, upstream: Upstream, *, is_adding_tls: bool) -> Proxy:
     """One in TCP mode: it passes a client's own TLS on, and adds TLS to what comes without, if it is to.
 
@@ -157,16 +171,7 @@ def haproxy(account: Account, folder: Path, upstream: Upstream, *, is_adding_tls
     config = folder / "haproxy.cfg"
     tls = f" ssl verify required verifyhost localhost ca-file {ca} alpn postgresql" if is_adding_tls else ""
     config.write_text(f"""\
-global
-    # as everybody else here: one event loop
-    nbthread 1
-    maxconn 5000
-defaults
-    mode tcp
-    timeout connect 10s
-    timeout client 1h
-    timeout server 1h
-listen passing
+{HAPROXY}listen passing
     bind 127.0.0.1:{passing}
     server database 127.0.0.1:{upstream.port}
 listen adding
@@ -190,16 +195,7 @@ def haproxy_before_tcp(account: Account, folder: Path, port: int, authority: Aut
     shutil.copyfile(authority.ca_file, ca)
     config = folder / "haproxy.cfg"
     config.write_text(f"""\
-global
-    # as everybody else here: one event loop
-    nbthread 1
-    maxconn 5000
-defaults
-    mode tcp
-    timeout connect 10s
-    timeout client 1h
-    timeout server 1h
-listen over-tls
+{HAPROXY}listen over-tls
     bind 127.0.0.1:{over_tls} ssl crt {pem} ca-file {ca} verify required
     server raw 127.0.0.1:{port}
 listen clear
