@@ -1,4 +1,4 @@
-"""Writes the three configuration files of a stand: a gateway in Frankfurt before databases on this machine.
+"""Writes the three configuration files of a stand: a gateway in Frankfurt before databases, and more, on this machine.
 
 Knows the shape of the files and nothing of processes. The files are meant to be read: the demonstration shows them.
 """
