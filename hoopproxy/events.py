@@ -22,7 +22,8 @@ class Format(Enum):
 class Field:
     """One column of a result.
 
-    `path` is `schema.table.column` when the cell comes straight from a relation whose name the gateway knows, else "".
+    `path` is `schema.table.column` when the cell comes straight from a relation whose name the gateway knows, or
+    `ENDPOINT $.path` when it stands in JSON (and ends with `~` where it is the member's name itself), else "".
     `table_oid` and `column_number` are 0 for expressions (PostgreSQL protocol, RowDescription). `type_modifier` is -1
     where the type has none.
     """
@@ -46,9 +47,9 @@ class Shape:
 class Action(Enum):
     """What a client asks a target to do with a statement.
 
-    The first three are SQL's. OPEN asks for a channel or stream (`session`, `direct-tcpip db:5432`), RUN for something
-    to run in it (`exec rsync --server .`, `shell`, `subsystem sftp`), REQUEST for anything else (`pty-req xterm 80x24`,
-    `env LANG=C.UTF-8`, `signal TERM`).
+    The first three are SQL's. CALL is one HTTP request, whatever comes of it. OPEN asks for a channel or stream
+    (`session`, `direct-tcpip db:5432`), RUN for something to run in it (`exec rsync --server .`, `shell`, `subsystem
+    sftp`), REQUEST for anything else (`pty-req xterm 80x24`, `env LANG=C.UTF-8`, `signal TERM`).
     """
 
     QUERY = "query"
@@ -57,6 +58,7 @@ class Action(Enum):
     OPEN = "open"
     RUN = "run"
     REQUEST = "request"
+    CALL = "call"
 
 
 SQL = frozenset((Action.QUERY, Action.PREPARE, Action.EXECUTE))
@@ -80,13 +82,55 @@ class Parameter:
     format: Format
 
 
+type HeaderFields = tuple[tuple[str, str], ...]
+"""Names and values in their order, a name as often as it was sent; values as ISO 8859-1, which loses nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request as its client made it, without what proves who it is (RFC 9110).
+
+    `path` begins with "/", or is `*`, in the one spelling that the target is sent (RFC 3986 §6.2.2); `query` is what
+    follows the "?", "" without one.
+    `endpoint` is the first of the target's path templates (`/v1/customers/{id}`) that the path fits, "" for none.
+    `version` is `HTTP/1.1` or `HTTP/2.0`.
+    """
+
+    method: str
+    authority: str
+    path: str
+    query: str
+    version: str
+    endpoint: str = ""
+    headers: HeaderFields = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesRequest:
+    """What an HTTP request means to a Kubernetes API server, in the words of its own authorization.
+
+    `verb` is get, list, watch, create, update, patch, delete, deletecollection, proxy or, for a path that is no
+    resource, the HTTP method in lower case; then `resource` is "" and the path stands in the HttpRequest. `subresource`
+    is `exec`, `log`, `status`, …; `namespace` is "" for what has none, and `name` where none is named.
+    """
+
+    verb: str
+    group: str
+    version: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A question of the machine: may this go to the target? `number` counts statements of one connection from 1.
 
     For EXECUTE `text` is the text of the prepared statement and `parameters` are its bind values. `outline` is the text
     without its literals, fit for people who review but may not see data; "" when it could not be made. `secret` marks
-    a text that carries a credential (`ALTER ROLE … PASSWORD`): nobody keeps more of it than the outline.
+    a text that carries a credential (`ALTER ROLE … PASSWORD`): nobody keeps more of it than the outline. `http` is set
+    for CALL (its text is `GET /v1/customers/17?full=1`), and `kubernetes` where the target is a cluster.
     """
 
     number: int
@@ -95,6 +139,8 @@ class Statement:
     outline: str = ""
     parameters: tuple[Parameter, ...] = ()
     secret: bool = False
+    http: HttpRequest | None = None
+    kubernetes: KubernetesRequest | None = None
 
 
 type Ask = Statement | Shape
@@ -250,7 +296,8 @@ class Terminal:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Bytes of a running statement, as the client sent them (`stdin`) or sees them (`stdout`, `stderr`)."""
+    """Bytes of a running statement, as the client sent them (`stdin`, and the body of an HTTP `request`) or sees them
+    (`stdout`, `stderr`, and the body of a `response`)."""
 
     statement_number: int
     stream: str
@@ -278,6 +325,26 @@ class Transferred:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The head of an HTTP response, as the client sees it."""
+
+    statement_number: int
+    status: int
+    version: str
+    headers: HeaderFields = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One WebSocket message that `side` sent, as the other end sees it."""
+
+    statement_number: int
+    side: Side
+    is_text: bool
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """Nothing more comes of a statement that ran: its channel is closed. Output may follow `Completed`, not this."""
 
@@ -285,7 +352,19 @@ class Closed:
 
 
 type Record = (
-    Asked | Rejected | Columns | Rows | Completed | Faulted | Copied | Terminal | Streamed | Transferred | Closed
+    Asked
+    | Rejected
+    | Columns
+    | Rows
+    | Completed
+    | Faulted
+    | Copied
+    | Terminal
+    | Streamed
+    | Transferred
+    | Answered
+    | Message
+    | Closed
 )
 
 
@@ -296,10 +375,12 @@ class Step:
     After a step with an `ask` the machine keeps what else that side sent until `resume(side, reply)`; after one with
     `more`, which is as much as one step may be, until `resume(side, None)`. `pause` names the sides that must not be
     read or resumed until a later step no longer names them. `half_closes` names the sides that hear an end of stream
-    behind what is written: nothing will follow. `ended` means: close both sides after writing. `is_amid`
-    means that `to_client` ends inside a message: words of the gateway's own must not follow it. `is_idle` means that
-    the next move is the client's: nothing that it sent is unanswered. `hold_s` above 0 means: if that side sends no
-    more within so long, it has paused, and `release` is to give what the machine holds back of what it sent.
+    behind what is written: nothing will follow. `ended` means: close both sides after writing. `is_amid` means that
+    `to_client` ends inside a message: words of the gateway's own must not follow it. `is_idle` means that the next move
+    is the client's: nothing that it sent is unanswered. `hold_s` above 0 means: if that side sends no more within so
+    long, it has paused, and `release` is to give what the machine holds back of what it sent. `is_heading` means that
+    the client has begun something that must come as a whole and within `limits.head_s_max`, such as the head of an HTTP
+    request, however slowly its bytes drip.
     """
 
     to_client: bytes = b""
@@ -313,3 +394,4 @@ class Step:
     is_idle: bool = False
     hold_s: float = 0.0
     half_closes: frozenset[Side] = frozenset()
+    is_heading: bool = False

@@ -133,10 +133,13 @@ class IMasker(IAddon):
 
     async def protects(permit: Permit) -> frozenset[str]:
         """Paths `schema.table.column` that are masked by origin in this session; `"*"` among them: values are judged
-        by content, whatever their origin. Empty: nothing is masked by this addon in this session."""
+        by content, whatever their origin. Empty: nothing is masked by this addon in this session.
+
+        Over HTTP, `ENDPOINT $.path` in the words of `hoopproxy.masking.fields`, and `ENDPOINT *` for all but a list.
+        """
 
     async def plan(passage: Passage, shape: Shape) -> Mapping[int, Mask]:
-        """Once per shape: index of a field to its mask. `{}`: not my fields.
+        """Once per shape: index of a field to its mask. `{}`: not my fields. Of documents, a shape is what is new.
 
         The first masker to name a field wins; but on a field that is protected by origin a `PerCell` comes after the
         masks that know the column.

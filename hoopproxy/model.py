@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from hoopproxy.proofs import HeldKey, Secret
+from hoopproxy.targets import USUAL_HTTP, HttpTarget, KubernetesTarget, PodTarget
 
 type IPAddress = IPv4Address | IPv6Address
 
@@ -111,7 +112,8 @@ class Target:
     `accounts` maps account name to credential name, "" for an account to which nothing is shown; the first is the
     default. The target proves itself by `tls`, or by one of `host_keys` (SSH: each `SHA256:` and the unpadded Base64 of
     the key's digest, as `ssh-keygen -l` prints it), or by nothing, where its dialer allows that. `environment` are the
-    names of variables, `*` for any rest, that an SSH client may set there.
+    names of variables, `*` for any rest, that an SSH client may set there. `http` matters where HTTP is spoken,
+    `kubernetes` where the target is a cluster, `pod` where it is a port within one.
     """
 
     name: str
@@ -127,6 +129,9 @@ class Target:
     classes: frozenset[str] = frozenset()
     host_keys: frozenset[str] = frozenset()
     environment: tuple[str, ...] = ()
+    http: HttpTarget = USUAL_HTTP
+    kubernetes: KubernetesTarget | None = None
+    pod: PodTarget | None = None
 
 
 class Assurance(IntEnum):

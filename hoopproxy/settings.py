@@ -27,7 +27,9 @@ class ListenerSettings:
     `balancers` may, and must, say in a PROXY header for whom they connect. What else is set is the protocol's business,
     and a protocol that can't do with it says so when it is built: the gateway's `certificate_file` and `key_file` for
     TLS and its `host_key_files` for SSH, the `client_ca_file` that clients' certificates come from, and for clients
-    that can't name them the `target` and `account` that they reach.
+    that can't name them the `target` and `account` that they reach. For HTTP, `domain` is what follows a target's name
+    in the hosts by which it is reached (`crm.gw.example.com`), and the authority files are the certificate, encrypted
+    key and passphrase of the gateway's own CA, whose certificates clients of the forward proxy are shown.
     """
 
     name: str
@@ -42,6 +44,10 @@ class ListenerSettings:
     host_key_files: tuple[str, ...] = ()
     target: str = ""
     account: str = ""
+    domain: str = ""
+    authority_file: str = ""
+    authority_key_file: str = ""
+    authority_passphrase_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Limits:
     handshake_s_max: float = 10.0
     login_s_max: float = 120.0
     login_attempts_max: int = 6
+    head_s_max: float = 10.0
     decision_s_max: float = 5.0
     approval_s_max: float = 900.0
     dial_s_max: float = 10.0
@@ -69,6 +76,10 @@ class Limits:
     prepared_statements_max: int = 10000
     prepared_bytes_max: int = 67108864
     channels_max: int = 256
+    head_bytes_max: int = 65536
+    document_bytes_max: int = 16777216
+    message_bytes_max: int = 16777216
+    lanes_max: int = 16
     addresses_max: int = 16
     connections_max: int = 5000
     connections_per_address_max: int = 1000

@@ -52,7 +52,33 @@ class MaskRule:
 
     def applies(self, roles: frozenset[str], client_zones: frozenset[str]) -> bool:
         """Whether somebody with these roles, sitting in these zones, gets the mask instead of the value."""
-        return not any(seen.roles & roles and seen.client_zones & client_zones for seen in self.reveal)
+        return _hides(self.reveal, roles, client_zones)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """One protected field of JSON, `$.cards[*].number`, and all that lies in it. `endpoint` is a path template of the
+    target (in a cluster: `GROUP/RESOURCE`), "" for any."""
+
+    target: str
+    endpoint: str
+    field: str
+    mask: Mask
+    reveal: tuple[Reveal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegulatedRule:
+    """An endpoint of whose JSON only `fields` are shown, and whose other answers are refused."""
+
+    target: str
+    endpoint: str
+    fields: tuple[str, ...]
+    reveal: tuple[Reveal, ...]
+
+
+def _hides(reveal: tuple[Reveal, ...], roles: frozenset[str], client_zones: frozenset[str]) -> bool:
+    return not any(seen.roles & roles and seen.client_zones & client_zones for seen in reveal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +89,8 @@ class Policy:
     roles: tuple[Role, ...]
     grants: tuple[GrantRule, ...]
     masks: tuple[MaskRule, ...]
+    fields: tuple[FieldRule, ...] = ()
+    regulated: tuple[RegulatedRule, ...] = ()
 
     def roles_of(self, identity: Identity) -> frozenset[str]:
         """The roles that an identity's groups give it."""
@@ -95,4 +123,19 @@ class Policy:
             if rule.target == target_name
             and (not rule.databases or database in rule.databases)
             and rule.applies(roles, client_zones)
+        )
+
+    def fields_for(
+        self, target_name: str, roles: frozenset[str], client_zones: frozenset[str]
+    ) -> tuple[tuple[FieldRule, ...], tuple[RegulatedRule, ...]]:
+        """The same for what a target answers in JSON."""
+        return (
+            tuple(
+                rule for rule in self.fields if rule.target == target_name and _hides(rule.reveal, roles, client_zones)
+            ),
+            tuple(
+                rule
+                for rule in self.regulated
+                if rule.target == target_name and _hides(rule.reveal, roles, client_zones)
+            ),
         )

@@ -6,22 +6,22 @@ Knows neither addons' own settings (`hoopproxy.registry` does) nor what runs lat
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from hoopproxy.access.policy import GrantRule, MaskRule, Policy, Reveal, Role
+from hoopproxy.access.policy import FieldRule, GrantRule, MaskRule, Policy, RegulatedRule, Reveal, Role
 from hoopproxy.config.document import Document
 from hoopproxy.config.model import AddonSettings, Config, GatewaySettings, RoleNames
+from hoopproxy.config.policy_tables import GrantTable, MaskTable, RegulatedTable, RevealTable, RoleTable
 from hoopproxy.config.references import Tables, check
 from hoopproxy.config.tables import (
     AddonTable,
     GatewayTable,
-    GrantTable,
     LimitsTable,
     ListenTable,
-    MaskTable,
     RolesTable,
-    RoleTable,
     StorageTable,
     TargetTable,
 )
@@ -31,6 +31,7 @@ from hoopproxy.model import Target, UpstreamTls
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import Zones, parse
 from hoopproxy.settings import Limits, ListenerSettings
+from hoopproxy.targets import HttpTarget, KubernetesTarget, PodTarget
 
 KEY_BYTES_MIN = 32
 KEY_BYTES_MAX = 4096
@@ -60,6 +61,7 @@ def load(path: Path) -> Config:
         policy_roles=policy_file.tables("role", RoleTable),
         grants=policy_file.tables("grant", GrantTable),
         masks=policy_file.tables("mask", MaskTable),
+        regulated=policy_file.tables("regulated", RegulatedTable),
         zones=_zones(main, problems),
     )
     for document in (main, targets_file, policy_file):
@@ -67,7 +69,7 @@ def load(path: Path) -> Config:
     check(tables)
     settings = _gateway(main, gateway) if gateway else None
     listeners = tuple(_listener(main, place, table) for place, table in tables.listeners)
-    targets = {table.name: _target(targets_file, place, table) for place, table in tables.targets}
+    targets = _located({table.name: _target(targets_file, place, table) for place, table in tables.targets})
     masks = tuple(_mask(policy_file, place, table) for place, table in tables.masks)
     if problems or not (settings and storage and limits and roles and tables.zones):
         raise ConfigError(tuple(problems))
@@ -85,7 +87,9 @@ def load(path: Path) -> Config:
             revision=policy_file.digest.hex(),
             roles=tuple(Role(table.name, table.groups) for _, table in tables.policy_roles),
             grants=tuple(_grant(table) for _, table in tables.grants),
-            masks=masks,
+            masks=tuple(mask for mask in masks if isinstance(mask, MaskRule)),
+            fields=tuple(mask for mask in masks if isinstance(mask, FieldRule)),
+            regulated=tuple(_regulated(table) for _, table in tables.regulated),
         ),
         zones=tables.zones,
     )
@@ -152,6 +156,10 @@ def _listener(main: Document, place: str, table: ListenTable) -> ListenerSetting
         ),
         target=table.target or "",
         account=table.account or "",
+        domain=table.domain or "",
+        authority_file=file("authority", table.authority),
+        authority_key_file=file("authority_key", table.authority_key, private=True),
+        authority_passphrase_file=file("authority_passphrase_file", table.authority_passphrase_file, private=True),
     )
 
 
@@ -163,8 +171,8 @@ def _target(document: Document, place: str, table: TargetTable) -> Target:
     return Target(
         name=table.name,
         protocol=table.protocol,
-        host=table.host,
-        port=table.port,
+        host=table.host or "",
+        port=table.port or 0,
         zone=table.zone,
         country=table.country,
         tls=_tls(document, place, table),
@@ -174,7 +182,26 @@ def _target(document: Document, place: str, table: TargetTable) -> Target:
         classes=table.classes,
         host_keys=table.host_keys,
         environment=table.environment,
+        http=HttpTarget(**table.http.model_dump()),
+        kubernetes=KubernetesTarget(**table.kubernetes.model_dump()) if table.kubernetes else None,
+        pod=PodTarget(**table.pod.model_dump()) if table.pod else None,
     )
+
+
+def _located(targets: Mapping[str, Target]) -> dict[str, Target]:
+    """The same, pods with what they have of their clusters. (A cluster that is none is reported already.)"""
+    located = dict(targets)
+    for name, target in targets.items():
+        if target.pod and (cluster := targets.get(target.pod.cluster)):
+            located[name] = replace(
+                target,
+                host=cluster.host,
+                port=cluster.port,
+                tls=cluster.tls,
+                allow_loopback=cluster.allow_loopback,
+                pod=replace(target.pod, people=cluster.kubernetes or KubernetesTarget()),
+            )
+    return located
 
 
 def _tls(document: Document, place: str, table: TargetTable) -> UpstreamTls | None:
@@ -183,7 +210,7 @@ def _tls(document: Document, place: str, table: TargetTable) -> UpstreamTls | No
     ca_file = document.resolve(table.tls.ca) if table.tls.ca else None
     if ca_file:
         _readable(document, f"{place}.tls.ca", ca_file)
-    return UpstreamTls(table.tls.server_name or table.host, str(ca_file) if ca_file else None, table.tls.pins)
+    return UpstreamTls(table.tls.server_name or table.host or "", str(ca_file) if ca_file else None, table.tls.pins)
 
 
 def _grant(table: GrantTable) -> GrantRule:
@@ -199,7 +226,7 @@ def _grant(table: GrantTable) -> GrantRule:
     )
 
 
-def _mask(document: Document, place: str, table: MaskTable) -> MaskRule:
+def _mask(document: Document, place: str, table: MaskTable) -> MaskRule | FieldRule:
     mask: Mask = Redact()
     if table.mask.nullify is not None:
         mask = Nullify()
@@ -207,8 +234,18 @@ def _mask(document: Document, place: str, table: MaskTable) -> MaskRule:
         mask = Partial(table.mask.partial.first, table.mask.partial.last)
     elif table.mask.hash is not None:
         mask = KeyedHash(_key(document, f"{place}.mask.hash.key_file", document.resolve(table.mask.hash.key_file)))
-    reveal = tuple(Reveal(reveal.roles, reveal.client_zones) for reveal in table.reveal)
-    return MaskRule(table.target, table.databases, table.column, mask, reveal)
+    if table.column is not None:
+        return MaskRule(table.target, table.databases, table.column, mask, _reveal(table.reveal))
+    assert table.field is not None  # one of both is there
+    return FieldRule(table.target, table.endpoint or "", table.field, mask, _reveal(table.reveal))
+
+
+def _regulated(table: RegulatedTable) -> RegulatedRule:
+    return RegulatedRule(table.target, table.endpoint, table.fields, _reveal(table.reveal))
+
+
+def _reveal(tables: tuple[RevealTable, ...]) -> tuple[Reveal, ...]:
+    return tuple(Reveal(table.roles, table.client_zones) for table in tables)
 
 
 def _readable(document: Document, key: str, path: Path) -> bool:

@@ -9,17 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hoopproxy.config.document import Document
-from hoopproxy.config.sentences import hint, shown
-from hoopproxy.config.tables import (
-    AddonTable,
-    GatewayTable,
-    GrantTable,
-    ListenTable,
-    MaskTable,
-    RolesTable,
-    RoleTable,
-    TargetTable,
-)
+from hoopproxy.config.policy_tables import GrantTable, MaskTable, RegulatedTable, RevealTable, RoleTable
+from hoopproxy.config.sentences import hint, shown, wanted
+from hoopproxy.config.tables import AddonTable, GatewayTable, ListenTable, PodTable, RolesTable, TargetTable
 from hoopproxy.residency.zones import Zones
 
 type Placed[T] = Sequence[tuple[str, T]]
@@ -41,6 +33,7 @@ class Tables:
     policy_roles: Placed[RoleTable]
     grants: Placed[GrantTable]
     masks: Placed[MaskTable]
+    regulated: Placed[RegulatedTable]
     zones: Zones | None
 
 
@@ -55,7 +48,10 @@ def check(tables: Tables) -> None:
         _grant(tables, place, grant)
     for place, mask in tables.masks:
         _mask(tables, place, mask)
+    for place, regulated in tables.regulated:
+        _regulated(tables, place, regulated)
     _masked_once(tables)
+    _regulated_once(tables)
 
 
 def _listeners(tables: Tables) -> None:
@@ -109,6 +105,32 @@ def _targets(tables: Tables) -> None:
     _once(tables.targets_file, tables.targets)
     for place, target in tables.targets:
         _zones(tables, tables.targets_file, f"{place}.zone", [target.zone])
+        if target.pod:
+            _pod(tables, place, target, target.pod)
+        else:
+            _has_place(tables.targets_file, place, target)
+
+
+def _has_place(document: Document, place: str, target: TargetTable) -> None:
+    for key in ("host", "port"):
+        if getattr(target, key) is None:
+            field = TargetTable.model_fields[key]
+            document.say(f"{place}.{key} is missing; wanted is {wanted(field.annotation, field.metadata)}.")
+
+
+def _pod(tables: Tables, place: str, target: TargetTable, pod: PodTable) -> None:
+    """It is where its cluster is, proves itself as that does, and is entered in the same names."""
+    document = tables.targets_file
+    for key in ("host", "port", "tls", "kubernetes"):
+        if getattr(target, key) is not None:
+            document.say(f"{place}.{key} is set, and a pod has that of its cluster; take it out.")
+    _known(document, f"{place}.pod.cluster", [pod.cluster], document.names("target"), _TARGET)
+    for cluster in (cluster for _, cluster in tables.targets if cluster.name == pod.cluster):
+        if cluster.kubernetes is None:
+            document.say(
+                f"{place}.pod.cluster names {shown(pod.cluster)}, which speaks {cluster.protocol}; wanted is one that "
+                "speaks kubernetes."
+            )
 
 
 def _grant(tables: Tables, place: str, grant: GrantTable) -> None:
@@ -128,24 +150,75 @@ def _grant(tables: Tables, place: str, grant: GrantTable) -> None:
 def _mask(tables: Tables, place: str, mask: MaskTable) -> None:
     policy = tables.policy_file
     _known(policy, f"{place}.target", [mask.target], tables.targets_file.names("target"), _TARGET)
-    for target in (target for _, target in tables.targets if target.name == mask.target and target.databases):
-        _known(policy, f"{place}.databases", mask.databases, target.databases, f"a database of {target.name}")
-    for index, reveal in enumerate(mask.reveal):
-        _roles(tables, f"{place}.reveal[{index}].roles", reveal.roles)
-        _zones(tables, policy, f"{place}.reveal[{index}].client_zones", reveal.client_zones)
+    for target in (target for _, target in tables.targets if target.name == mask.target):
+        if target.databases:
+            _known(policy, f"{place}.databases", mask.databases, target.databases, f"a database of {target.name}")
+        if mask.field is not None:
+            _in_json(tables, place, target, mask.endpoint)
+        elif target.protocol in _JSON:
+            policy.say(
+                f"{place}.column is {shown(mask.column)}, and {target.name} speaks {target.protocol}; wanted is field, "
+                'a path in its JSON such as "$.cards[*].number".'
+            )
+    _revealed(tables, place, mask.reveal)
+
+
+def _regulated(tables: Tables, place: str, regulated: RegulatedTable) -> None:
+    targets = tables.targets_file.names("target")
+    _known(tables.policy_file, f"{place}.target", [regulated.target], targets, _TARGET)
+    for target in (target for _, target in tables.targets if target.name == regulated.target):
+        _in_json(tables, place, target, regulated.endpoint)
+    _revealed(tables, place, regulated.reveal)
+
+
+_JSON = ("http", "kubernetes")
+"""The protocols in which masks know fields instead of columns."""
+
+
+def _in_json(tables: Tables, place: str, target: TargetTable, endpoint: str | None) -> None:
+    """Whether the target answers in JSON, at that endpoint."""
+    policy = tables.policy_file
+    if target.protocol not in _JSON:
+        policy.say(
+            f"{place}.target names {shown(target.name)}, which speaks {target.protocol}, where there are no fields of "
+            "JSON; wanted is a target that speaks http or kubernetes."
+        )
+    elif endpoint is not None and target.protocol == "http":
+        _known(policy, f"{place}.endpoint", [endpoint], target.http.endpoints, f"one of the endpoints of {target.name}")
+
+
+def _revealed(tables: Tables, place: str, reveal: Sequence[RevealTable]) -> None:
+    for index, table in enumerate(reveal):
+        _roles(tables, f"{place}.reveal[{index}].roles", table.roles)
+        _zones(tables, tables.policy_file, f"{place}.reveal[{index}].client_zones", table.client_zones)
 
 
 def _masked_once(tables: Tables) -> None:
-    """Two masks for one column would leave open which of them counts."""
+    """Two masks for one column or field would leave open which of them counts."""
     for index, (place, mask) in enumerate(tables.masks):
         for earlier, other in tables.masks[:index]:
             everywhere = not mask.databases or not other.databases
-            same = (mask.target, mask.column) == (other.target, other.column)
-            if same and (everywhere or mask.databases & other.databases):
+            if _masked(mask) == _masked(other) and (everywhere or mask.databases & other.databases):
+                what = mask.column or mask.field
                 tables.policy_file.say(
-                    f"{place} masks {mask.column} of {mask.target}, which {earlier} does already; wanted is one mask "
-                    "for each column."
+                    f"{place} masks {what} of {mask.target}, which {earlier} does already; wanted is one mask "
+                    f"for each {'column' if mask.column else 'field'}."
                 )
+
+
+def _masked(mask: MaskTable) -> tuple[str | None, ...]:
+    return mask.target, mask.column, mask.endpoint, mask.field
+
+
+def _regulated_once(tables: Tables) -> None:
+    places: dict[tuple[str, str], str] = {}
+    for place, table in tables.regulated:
+        earlier = places.setdefault((table.target, table.endpoint), place)
+        if earlier != place:
+            tables.policy_file.say(
+                f"{place} regulates {table.endpoint} of {table.target}, which {earlier} does already; wanted is one "
+                "list for each endpoint."
+            )
 
 
 _TARGET = "a [[target]] of targets.toml"

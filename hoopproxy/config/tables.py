@@ -1,4 +1,4 @@
-"""The shape of every table in the three files: its keys, their types, ranges and defaults.
+"""The shape of every table of hoopproxy.toml and targets.toml: its keys, their types, ranges and defaults.
 
 Says what is well-formed on its own; whether names lead anywhere is `hoopproxy.config.references`' question, whether
 files exist is `hoopproxy.config.load`'s. An addon's own keys are its class's business.
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from hoopproxy.config.sentences import Form
-from hoopproxy.model import Assurance, IPAddress, SubjectKind
+from hoopproxy.model import IPAddress
 from hoopproxy.residency.addresses import parse_host
 from hoopproxy.residency.countries import COUNTRIES
 from hoopproxy.settings import IPNetwork, Limits, Plaintext
@@ -30,7 +30,9 @@ class Table(BaseModel):
 # Texts that have a form ---------------------------------------------------------------------------------------------
 
 
-def _text(form: str, pattern: str) -> AfterValidator:
+def text(form: str, pattern: str) -> AfterValidator:
+    """Wants a text that fits `pattern` as a whole; `form` says so in words."""
+
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
             raise ValueError(text)
@@ -64,34 +66,33 @@ def _country(text: str) -> str:
 
 type Name = Annotated[
     str,
-    _text(
+    text(
         "a name of 1 to 63 letters, digits, '.', '_' and '-' that starts with a letter or digit",
         "[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
     ),
 ]
-type Text = Annotated[str, _text("a text of 1 to 255 characters", r"[^\x00-\x1f\x7f]{1,255}")]
+type Text = Annotated[str, text("a text of 1 to 255 characters", r"[^\x00-\x1f\x7f]{1,255}")]
 type Country = Annotated[str, AfterValidator(Form('an ISO 3166-1 alpha-2 code such as "DE" or "GB"', _country))]
 type Address = Annotated[
     IPAddress, PlainValidator(Form('an IPv4 or IPv6 address such as "127.0.0.1" or "::1"', _address))
 ]
 type Host = Annotated[str, AfterValidator(Form("a DNS name or an IP address", _host))]
 type Pin = Annotated[
-    str, _text('"sha256:" and the 64 hex digits of a key\'s SubjectPublicKeyInfo digest', "sha256:[0-9a-f]{64}")
+    str, text('"sha256:" and the 64 hex digits of a key\'s SubjectPublicKeyInfo digest', "sha256:[0-9a-f]{64}")
 ]
 type HostKey = Annotated[
-    str, _text('"SHA256:" and 43 characters, as ssh-keygen -l prints it of a host\'s key', "SHA256:[A-Za-z0-9+/]{43}")
+    str, text('"SHA256:" and 43 characters, as ssh-keygen -l prints it of a host\'s key', "SHA256:[A-Za-z0-9+/]{43}")
 ]
 type Variable = Annotated[
-    str, _text('the name of an environment variable such as "LANG" or "LC_*"', r"[A-Za-z_][A-Za-z0-9_]{0,62}\*?")
+    str, text('the name of an environment variable such as "LANG" or "LC_*"', r"[A-Za-z_][A-Za-z0-9_]{0,62}\*?")
 ]
 type Credential = Annotated[
     str,
-    _text(
+    text(
         'the name of a credential, or "" for an account to which nothing is shown', "([A-Za-z0-9][A-Za-z0-9._-]{0,62})?"
     ),
 ]
 type Network = Annotated[IPNetwork, PlainValidator(Form('a network such as "10.0.0.0/24" or "fd00::/64"', _network))]
-type Column = Annotated[str, _text('a column as "schema.table.column"', r"[^.\x00]+\.[^.\x00]+\.[^.\x00]+")]
 
 
 # hoopproxy.toml -----------------------------------------------------------------------------------------------------
@@ -123,6 +124,7 @@ class LimitsTable(Table):
     handshake_s_max: float = Field(DEFAULT.handshake_s_max, ge=0.1, le=300)
     login_s_max: float = Field(DEFAULT.login_s_max, ge=1, le=3600)
     login_attempts_max: int = Field(DEFAULT.login_attempts_max, ge=1, le=100)
+    head_s_max: float = Field(DEFAULT.head_s_max, ge=0.1, le=300)
     decision_s_max: float = Field(DEFAULT.decision_s_max, ge=0.1, le=60)
     approval_s_max: float = Field(DEFAULT.approval_s_max, ge=1, le=86400)
     dial_s_max: float = Field(DEFAULT.dial_s_max, ge=0.1, le=300)
@@ -141,6 +143,10 @@ class LimitsTable(Table):
     prepared_statements_max: int = Field(DEFAULT.prepared_statements_max, ge=1, le=1000000)
     prepared_bytes_max: int = Field(DEFAULT.prepared_bytes_max, ge=65536, le=1 << 40)
     channels_max: int = Field(DEFAULT.channels_max, ge=1, le=65536)
+    head_bytes_max: int = Field(DEFAULT.head_bytes_max, ge=4096, le=1048576)
+    document_bytes_max: int = Field(DEFAULT.document_bytes_max, ge=1024, le=1073741823)
+    message_bytes_max: int = Field(DEFAULT.message_bytes_max, ge=1024, le=1073741823)
+    lanes_max: int = Field(DEFAULT.lanes_max, ge=1, le=1000)
     addresses_max: int = Field(DEFAULT.addresses_max, ge=1, le=256)
     connections_max: int = Field(DEFAULT.connections_max, ge=1, le=1000000)
     connections_per_address_max: int = Field(DEFAULT.connections_per_address_max, ge=1, le=1000000)
@@ -164,6 +170,10 @@ class ListenTable(Table):
     host_keys: tuple[Path, ...] = ()
     target: Name | None = None
     account: Text | None = None
+    domain: Host | None = None
+    authority: Path | None = None
+    authority_key: Path | None = None
+    authority_passphrase_file: Path | None = None
 
 
 class RolesTable(Table):
@@ -208,13 +218,53 @@ class TlsTable(Table):
         return self
 
 
+type Login = Annotated[
+    str, text('"bearer", "basic" or "header NAME"', "bearer|basic|header [A-Za-z0-9][A-Za-z0-9-]{0,62}")
+]
+type Endpoint = Annotated[
+    str,
+    text(
+        'a path template such as "/v1/customers/{id}" or "/files/{path*}"',
+        r"(/([A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z_]+\}))*/?(\{[a-z_]+\*\})?",
+    ),
+]
+type Unprivileged = Annotated[
+    str, text('a name or pattern that does not begin with "system:"', r"(?!system:)[^\x00-\x1f\x7f]{1,255}")
+]
+
+
+class HttpTable(Table):
+    """`[target.http]`."""
+
+    login: Login = "bearer"
+    endpoints: tuple[Endpoint, ...] = ()
+    redirects: frozenset[Host] = frozenset()
+
+
+class KubernetesTable(Table):
+    """`[target.kubernetes]`."""
+
+    user: Literal["subject", "name"] = "subject"
+    users: tuple[Unprivileged, ...] = Field(min_length=1)
+    groups: frozenset[Unprivileged] = frozenset()
+
+
+class PodTable(Table):
+    """`[target.pod]`."""
+
+    cluster: Name
+    namespace: Name
+    pod: Text
+    port: int = Field(ge=1, le=65535)
+
+
 class TargetTable(Table):
-    """`[[target]]`."""
+    """`[[target]]`. Where it is, only a pod leaves to its cluster."""
 
     name: Name
     protocol: Name
-    host: Host
-    port: int = Field(ge=1, le=65535)
+    host: Host | None = None
+    port: int | None = Field(None, ge=1, le=65535)
     zone: Text
     country: Country
     databases: tuple[Text, ...] = ()
@@ -223,93 +273,7 @@ class TargetTable(Table):
     tls: TlsTable | None = None
     host_keys: frozenset[HostKey] = frozenset()
     environment: tuple[Variable, ...] = ("LANG", "LC_*", "TZ", "COLORTERM", "GIT_PROTOCOL")
+    http: HttpTable = HttpTable()
+    kubernetes: KubernetesTable | None = None
+    pod: PodTable | None = None
     accounts: Mapping[Text, Credential] = Field(min_length=1)
-
-
-# policy.toml --------------------------------------------------------------------------------------------------------
-
-
-class RoleTable(Table):
-    """`[[role]]`."""
-
-    name: Name
-    groups: frozenset[Text] = Field(min_length=1)
-
-
-type Class = Literal["declared", "corroborated", "attested", "measured"]
-
-
-class AssuranceTable(Table):
-    """`assurance_min` of a grant: how well each of the four places must be known."""
-
-    destination: Class | None = None
-    client: Class | None = None
-    gateway: Class | None = None
-    storage: Class | None = None
-
-    def values(self) -> Mapping[SubjectKind, Assurance]:
-        """The places that are named, with their class."""
-        return {SubjectKind(place): Assurance[name.upper()] for place, name in self.model_dump().items() if name}
-
-
-class GrantTable(Table):
-    """`[[grant]]`."""
-
-    name: Name
-    roles: frozenset[Name] = Field(min_length=1)
-    targets: frozenset[Name] = Field(min_length=1)
-    accounts: frozenset[Text] = Field(min_length=1)
-    zone: Text
-    client_zones: tuple[Text, ...] = Field(min_length=1)
-    assurance_min: AssuranceTable = AssuranceTable()
-    duration_s_max: float = Field(ge=1, le=31536000)
-
-
-class RevealTable(Table):
-    """One item of `reveal`."""
-
-    roles: frozenset[Name] = Field(min_length=1)
-    client_zones: frozenset[Text] = Field(min_length=1)
-
-
-class PartialTable(Table):
-    """`mask = {partial = {…}}`."""
-
-    first: int = Field(0, ge=0, le=1000)
-    last: int = Field(4, ge=0, le=1000)
-
-
-class HashTable(Table):
-    """`mask = {hash = {…}}`."""
-
-    key_file: Path
-
-
-class MaskKind(Table):
-    """What stands behind `mask`: exactly one of these."""
-
-    redact: Table | None = None
-    nullify: Table | None = None
-    partial: PartialTable | None = None
-    hash: HashTable | None = None
-
-
-_MASKS = 'wanted is "redact", "nullify", {partial = {first = 0, last = 4}} or {hash = {key_file = "…"}}'
-
-
-def _mask(raw: Any) -> Any:
-    if isinstance(raw, str) and raw in ("redact", "nullify"):
-        return {raw: {}}
-    if not isinstance(raw, Mapping) or (len(raw) != 1 and set(raw) <= set(MaskKind.model_fields)):
-        raise ValueError(_MASKS)
-    return raw
-
-
-class MaskTable(Table):
-    """`[[mask]]`."""
-
-    target: Name
-    databases: frozenset[Text] = frozenset()
-    column: Column
-    mask: Annotated[MaskKind, BeforeValidator(_mask)]
-    reveal: tuple[RevealTable, ...] = ()

@@ -13,6 +13,10 @@ _KEYS = {
     "host_keys": "host_key_files",
     "target": "target",
     "account": "account",
+    "domain": "domain",
+    "authority": "authority_file",
+    "authority_key": "authority_key_file",
+    "authority_passphrase_file": "authority_passphrase_file",
 }
 """The optional keys, and where their values are."""
 

@@ -7,6 +7,7 @@ no policy and no wire.
 from collections.abc import Mapping, Sequence
 
 from hoopproxy.events import Call, Constant, Field, Keep, KeepEnds, Null, Operation, Plan, Shape
+from hoopproxy.masking.fields import covers
 from hoopproxy.masking.hashing import hashing
 from hoopproxy.masking.types import BPCHAR, TEXT_FORMS, TEXTS, Kind
 from hoopproxy.masks import Catalog, KeyedHash, Mask, Nullify, Partial, PerCell, Redact
@@ -81,11 +82,24 @@ def _path(field: Field, catalog: Catalog, protected: frozenset[str]) -> str:
     """The protected path that a field comes from, by its origin or by the name that the machine gave it; or ""."""
     relation = catalog.protected.get(field.table_oid)
     path = relation.columns.get(field.column_number, "") if relation else ""
-    return path or (field.path if field.path in protected else "")
+    if path or field.path in protected:
+        return path or field.path
+    if field.table_oid or not field.path:
+        return ""
+    # A place in a document, which rules name by patterns: one that protects it by itself goes before a list.
+    found = sorted((_is_list(rule), rule) for rule in protected if covers(rule, field.path))
+    return found[0][1] if found else ""
+
+
+def _is_list(path: str) -> bool:
+    """Whether it protects all that a list leaves out, so that a field may have no mask."""
+    return path.endswith(" *")
 
 
 def _refusal(field: Field, path: str, masked: bool, catalog: Catalog, protected: frozenset[str]) -> str:
     """Why no row with this field may pass; "" when it may."""
+    if path and not masked and not field.table_oid and not _is_list(path):
+        return f"The gateway has no mask for {path}, so it shows nothing of this result: tell its operator."
     if not field.table_oid or not (catalog.protected or protected - {ANY}):
         return ""
     if field.table_oid in catalog.tainted:

@@ -13,6 +13,8 @@ from hoopproxy.errors import ConfigError
 CONF = Path(__file__).parents[2] / "conf"
 BROKER = ("broker.crt", "broker.key", "broker-ca.pem", "clients-ca.pem")
 """The files of the listener and target for raw TCP."""
+WEB = ("web.crt", "web.key", "web-ca.pem", "web-ca.key", "web-ca.pass", "crm-ca.pem", "prod-ca.pem")
+"""Those for HTTP and Kubernetes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def furnish(directory: Path) -> None:
     (directory / "state").mkdir(mode=0o700)
     for name in ("pseudonym.key", "email-hash.key"):
         (secrets / name).write_bytes(bytes(range(32)))
-    for name in ("gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER):
+    for name in ("gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER, *WEB):
         (secrets / name).write_text("PEM\n")
     for path in secrets.iterdir():
         if path.is_file():

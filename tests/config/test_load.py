@@ -13,6 +13,7 @@ from hoopproxy.config.tables import LimitsTable
 from hoopproxy.masks import KeyedHash, Nullify, Partial, Redact
 from hoopproxy.model import Assurance, SubjectKind
 from hoopproxy.settings import Limits, Plaintext
+from hoopproxy.targets import HttpTarget, KubernetesTarget, PodTarget
 
 from .conftest import Copy
 
@@ -25,13 +26,16 @@ def test_the_example_loads(copy: Copy) -> None:
     assert (config.gateway.state_dir, config.gateway.control_socket) == (state, state / "control.sock")
     assert config.gateway.pseudonym_key_file == copy.directory / "secrets" / "pseudonym.key"
     assert config.storage_country == "DE"
-    front, broker = config.listeners
+    front, broker, web, clusters = config.listeners
     assert front.addresses == (ip_address("127.0.0.1"), ip_address("::1"))
     assert (front.name, front.protocol, front.port, front.plaintext) == ("front", "postgres", 6432, Plaintext.NEVER)
     assert front.certificate_file == str(copy.directory / "secrets" / "gateway.crt")
     assert front.balancers == (ip_network("10.20.255.0/28"),) and front.client_ca_file == front.target == ""
     assert (broker.protocol, broker.target, broker.account, broker.balancers) == ("tcp", "broker", "any", ())
     assert broker.client_ca_file == str(copy.directory / "secrets" / "clients-ca.pem")
+    assert (web.domain, web.authority_file) == ("gw.example.com", str(copy.directory / "secrets" / "web-ca.pem"))
+    assert web.authority_passphrase_file == str(copy.directory / "secrets" / "web-ca.pass")
+    assert (clusters.protocol, clusters.domain, clusters.authority_key_file) == ("kubernetes", "", "")
     assert config.roles.residency == ("declared", "networks", "geo")
     assert config.addons["corp"].use == "oidc"
     assert config.addons["corp"].raw["issuer"] == "https://id.example.com"
@@ -39,7 +43,7 @@ def test_the_example_loads(copy: Copy) -> None:
 
 
 def test_targets_become_values(copy: Copy) -> None:
-    ledger, broker = copy.load().targets.values()
+    ledger, broker, crm, prod, debug = copy.load().targets.values()
     assert (broker.protocol, broker.accounts) == ("tcp", {"any": ""})
     assert (ledger.name, ledger.host, ledger.port, ledger.zone) == ("ledger", "ledger.db.example.com", 5432, "EU")
     assert ledger.accounts == {"readonly": "ledger-readonly", "support": "ledger-support"}
@@ -47,6 +51,11 @@ def test_targets_become_values(copy: Copy) -> None:
     assert ledger.classes == {"card-data", "personal"}
     assert ledger.tls.ca_file == str(copy.directory / "secrets" / "ledger-ca.pem")
     assert ledger.tls.server_name == "ledger.db.example.com"
+    endpoints = ("/v1/customers", "/v1/customers/{id}", "/files/{path*}")
+    assert crm.http == HttpTarget("bearer", endpoints, frozenset({"login.example.com"})) and ledger.http == HttpTarget()
+    assert prod.kubernetes == KubernetesTarget("name", ("*@example.com",), frozenset({"data-analysts", "platform"}))
+    assert debug.pod == PodTarget("prod", "default", "web-*", 9229, prod.kubernetes)
+    assert (debug.host, debug.port, debug.tls) == (prod.host, prod.port, prod.tls), "its way leads through its cluster"
 
 
 def test_a_target_proves_to_be_its_host_unless_told_otherwise(copy: Copy) -> None:
@@ -61,13 +70,14 @@ def test_policy_becomes_values(copy: Copy) -> None:
     policy = copy.load().policy
     assert policy.revision == hashlib.sha256((copy.directory / "policy.toml").read_bytes()).hexdigest()
     assert {role.name: role.groups for role in policy.roles}["analyst"] == {"data-analysts"}
-    analysts, support, _ = policy.grants
+    analysts, support, *_ = policy.grants
     assert analysts.assurance_min == {
         SubjectKind.DESTINATION: Assurance.CORROBORATED,
         SubjectKind.CLIENT: Assurance.CORROBORATED,
     }
     assert (support.assurance_min, support.client_zones, support.duration_s_max) == ({}, ("EU", "US"), 3600.0)
     card, email, birthday, note = policy.masks
+    assert [rule.field for rule in policy.fields] == ["$.cards[*].number"] and len(policy.regulated) == 1
     assert card.mask == Partial(0, 4)
     assert card.databases == {"ledger"}
     assert not card.applies(frozenset({"analyst"}), frozenset({"EU"}))
@@ -105,7 +115,7 @@ def test_the_other_files_may_lie_elsewhere_and_take_their_paths_with_them(copy: 
     elsewhere = copy.directory / "stewards"
     (elsewhere / "secrets").mkdir(parents=True)
     (copy.directory / "targets.toml").rename(elsewhere / "targets.toml")
-    for name in ("ledger-ca.pem", "broker-ca.pem"):
+    for name in ("ledger-ca.pem", "broker-ca.pem", "crm-ca.pem", "prod-ca.pem"):
         (copy.directory / "secrets" / name).rename(elsewhere / "secrets" / name)
     copy.change("hoopproxy.toml", 'targets = "targets.toml"', f'targets = "{elsewhere}/targets.toml"')
     assert copy.load().targets["ledger"].tls.ca_file == str(elsewhere / "secrets" / "ledger-ca.pem")

@@ -204,20 +204,20 @@ CHANGES = [
     ),
     (
         "hoopproxy.toml",
-        'guards = ["kinds"]',
-        'guards = ["kind"]',
+        'guards = ["kinds", ',
+        'guards = ["kind", ',
         'roles.guards names "kind", which is not an [addon.NAME] table of this file; did you mean kinds?',
     ),
     (
         "hoopproxy.toml",
-        'guards = ["kinds"]',
-        "guards = []",
+        'guards = ["kinds", ',
+        "guards = [",
         "addon.kinds is in no list of [roles]; name it in one, or take the table out.",
     ),
     (
         "hoopproxy.toml",
-        'guards = ["kinds"]',
-        'guards = ["kinds", "kinds"]',
+        'guards = ["kinds", ',
+        'guards = ["kinds", "kinds", ',
         'roles.guards names "kinds" 2 times; wanted is each once.',
     ),
     (
@@ -225,6 +225,31 @@ CHANGES = [
         'zone = "EU"',
         'zone = "Mars"',
         'target[0].zone names "Mars", which is not a zone that the gateway knows; there are ',
+    ),
+    (
+        "targets.toml",
+        'host = "ledger.db.example.com"\n',
+        "",
+        "target[0].host is missing; wanted is a DNS name or an IP address.",
+    ),
+    ("targets.toml", "port = 5432\n", "", "target[0].port is missing; wanted is a whole number from 1 to 65535."),
+    (
+        "targets.toml",
+        'protocol = "pod"\n',
+        'protocol = "pod"\nhost = "10.0.0.1"\n',
+        "target[4].host is set, and a pod has that of its cluster; take it out.",
+    ),
+    (
+        "targets.toml",
+        'cluster = "prod"',
+        'cluster = "proud"',
+        'target[4].pod.cluster names "proud", which is not a [[target]] of targets.toml; did you mean prod?',
+    ),
+    (
+        "targets.toml",
+        'cluster = "prod"',
+        'cluster = "ledger"',
+        'target[4].pod.cluster names "ledger", which speaks postgres; wanted is one that speaks kubernetes.',
     ),
     (
         "policy.toml",
@@ -253,8 +278,8 @@ CHANGES = [
     (
         "policy.toml",
         'target = "ledger"',
-        'target = "crm"',
-        'mask[0].target names "crm", which is not a [[target]] of targets.toml; there are broker, ledger.',
+        'target = "hrm"',
+        'mask[0].target names "hrm", which is not a [[target]] of targets.toml; did you mean crm?',
     ),
     (
         "policy.toml",
@@ -301,9 +326,9 @@ def test_one_mistake_is_one_sentence(copy: Copy, file: str, old: str, new: str, 
 
 def test_all_mistakes_of_all_files_are_told_at_once(copy: Copy) -> None:
     copy.change("hoopproxy.toml", "idle_s_max = 3600.0", "idle_s_max = 0")
-    copy.change("hoopproxy.toml", 'guards = ["kinds"]', 'guards = ["kind"]')
+    copy.change("hoopproxy.toml", 'guards = ["kinds", ', 'guards = ["kind", ')
     copy.change("targets.toml", "port = 5432", "port = 0")
-    copy.change("policy.toml", 'targets = ["ledger"]', 'targets = ["crm"]')
+    copy.change("policy.toml", 'targets = ["ledger"]', 'targets = ["hrm"]')
     copy.change("policy.toml", 'mask = "redact"', 'mask = "black"')
     assert [problem.split(" ")[:2] for problem in copy.problems()] == [
         ["hoopproxy.toml:", "limits.idle_s_max"],
@@ -381,9 +406,9 @@ def test_two_listeners_may_not_take_one_socket(copy: Copy) -> None:
     start, end = text.index("\n[[listen]]"), text.index("# Raw TCP")
     copy.append("hoopproxy.toml", "\n" + text[start:end])
     assert copy.problems() == (
-        'hoopproxy.toml: listen[2].name is "front", as listen[0].name is; wanted is each name once.',
-        "hoopproxy.toml: listen[2] takes port 6432 of 127.0.0.1, which listen[0] has already; wanted is a free one.",
-        "hoopproxy.toml: listen[2] takes port 6432 of ::1, which listen[0] has already; wanted is a free one.",
+        'hoopproxy.toml: listen[4].name is "front", as listen[0].name is; wanted is each name once.',
+        "hoopproxy.toml: listen[4] takes port 6432 of 127.0.0.1, which listen[0] has already; wanted is a free one.",
+        "hoopproxy.toml: listen[4] takes port 6432 of ::1, which listen[0] has already; wanted is a free one.",
     )
 
 

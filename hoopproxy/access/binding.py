@@ -1,0 +1,26 @@
+"""Whom a rule of an addon binds: the three keys that all such tables have.
+
+Knows neither what a rule says nor which addon reads it.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hoopproxy.model import Permit
+
+
+class Binding(BaseModel):
+    """The base of an addon's rules. Without any of these keys a rule binds everybody, everywhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    targets: frozenset[str] = Field(default=frozenset(), description="Names of targets; empty means all.")
+    roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule binds; empty means everybody.")
+    except_roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule does not bind.")
+
+    def binds(self, permit: Permit) -> bool:
+        """Whether the rule holds in this session."""
+        return (
+            (not self.targets or permit.target.name in self.targets)
+            and (not self.roles or bool(self.roles & permit.roles))
+            and not self.except_roles & permit.roles
+        )

@@ -1,0 +1,135 @@
+"""The shape of every table of policy.toml: its keys, their types, ranges and defaults.
+
+Says what is well-formed on its own; whether names lead anywhere is `hoopproxy.config.references`' question.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from hoopproxy.config.sentences import Form
+from hoopproxy.config.tables import Name, Table, Text, text
+from hoopproxy.masking import fields
+from hoopproxy.model import Assurance, SubjectKind
+
+
+def _json_path(text: str) -> str:
+    fields.steps(text)
+    return text
+
+
+type Column = Annotated[str, text('a column as "schema.table.column"', r"[^.\x00]+\.[^.\x00]+\.[^.\x00]+")]
+type JsonPath = Annotated[str, AfterValidator(Form('a path such as "$.cards[*].number" or "$..iban"', _json_path))]
+type Where = Annotated[
+    str,
+    text('a path template of the target, or in a cluster "RESOURCE" or "GROUP/RESOURCE"', r"[^\x00-\x20\x7f]{1,255}"),
+]
+
+
+class RoleTable(Table):
+    """`[[role]]`."""
+
+    name: Name
+    groups: frozenset[Text] = Field(min_length=1)
+
+
+type Class = Literal["declared", "corroborated", "attested", "measured"]
+
+
+class AssuranceTable(Table):
+    """`assurance_min` of a grant: how well each of the four places must be known."""
+
+    destination: Class | None = None
+    client: Class | None = None
+    gateway: Class | None = None
+    storage: Class | None = None
+
+    def values(self) -> Mapping[SubjectKind, Assurance]:
+        """The places that are named, with their class."""
+        return {SubjectKind(place): Assurance[name.upper()] for place, name in self.model_dump().items() if name}
+
+
+class GrantTable(Table):
+    """`[[grant]]`."""
+
+    name: Name
+    roles: frozenset[Name] = Field(min_length=1)
+    targets: frozenset[Name] = Field(min_length=1)
+    accounts: frozenset[Text] = Field(min_length=1)
+    zone: Text
+    client_zones: tuple[Text, ...] = Field(min_length=1)
+    assurance_min: AssuranceTable = AssuranceTable()
+    duration_s_max: float = Field(ge=1, le=31536000)
+
+
+class RevealTable(Table):
+    """One item of `reveal`."""
+
+    roles: frozenset[Name] = Field(min_length=1)
+    client_zones: frozenset[Text] = Field(min_length=1)
+
+
+class PartialTable(Table):
+    """`mask = {partial = {…}}`."""
+
+    first: int = Field(0, ge=0, le=1000)
+    last: int = Field(4, ge=0, le=1000)
+
+
+class HashTable(Table):
+    """`mask = {hash = {…}}`."""
+
+    key_file: Path
+
+
+class MaskKind(Table):
+    """What stands behind `mask`: exactly one of these."""
+
+    redact: Table | None = None
+    nullify: Table | None = None
+    partial: PartialTable | None = None
+    hash: HashTable | None = None
+
+
+_MASKS = 'wanted is "redact", "nullify", {partial = {first = 0, last = 4}} or {hash = {key_file = "…"}}'
+
+
+def _mask(raw: Any) -> Any:
+    if isinstance(raw, str) and raw in ("redact", "nullify"):
+        return {raw: {}}
+    if not isinstance(raw, Mapping) or (len(raw) != 1 and set(raw) <= set(MaskKind.model_fields)):
+        raise ValueError(_MASKS)
+    return raw
+
+
+class MaskTable(Table):
+    """`[[mask]]`."""
+
+    target: Name
+    databases: frozenset[Text] = frozenset()
+    column: Column | None = None
+    endpoint: Where | None = None
+    field: JsonPath | None = None
+    mask: Annotated[MaskKind, BeforeValidator(_mask)]
+    reveal: tuple[RevealTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> "MaskTable":
+        if (self.column is None) == (self.field is None):
+            raise ValueError("wanted is exactly one of column, which is a database's, and field, which is of JSON")
+        if self.column is not None and self.endpoint is not None:
+            raise ValueError("endpoint belongs to field; a column has none")
+        if self.field is not None and self.databases:
+            raise ValueError("databases belong to column; a field is in none")
+        return self
+
+
+class RegulatedTable(Table):
+    """`[[regulated]]`."""
+
+    target: Name
+    endpoint: Where
+    fields: tuple[JsonPath, ...]
+    reveal: tuple[RevealTable, ...] = ()
