@@ -7,10 +7,9 @@ stalls stalls only itself. Knows no protocol and no session.
 import socket
 from collections import deque
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from math import inf
 from typing import Any
 
-from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import (
@@ -25,12 +24,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
-from hoopproxy.flow import Room, Stream
-from hoopproxy.halves import HalfByHalf, Taken, tell_halves
+from hoopproxy.flow import LINGER_S_MAX, Room, Stream, stop
+from hoopproxy.halves import HalfByHalf, Taken, said, tell_halves
 from hoopproxy.interfaces import IConnection, IScheduler, ISignal
-from hoopproxy.model import Endpoint, IPAddress, Side
+from hoopproxy.model import Endpoint, Side
 from hoopproxy.settings import Limits
-from hoopproxy.sockets import handshake_rtt_us, pace_keepalives
+from hoopproxy.sockets import handshake_rtt_us, literal, pace_keepalives
 
 LULL_S = 0.1
 """A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
@@ -48,10 +47,10 @@ class Connection(Protocol):
     """A connection to one peer; build one per socket and give it to Twisted as that socket's protocol.
 
     `peer` is the literal address that the kernel says the socket is connected to. `tcp_rtt_us` is the kernel's sample
-    of the TCP handshake, None when a packet of it was sent twice. `alpn` and `peer_certificate` (pyOpenSSL's `X509`)
-    are known after `start_tls`. `made` is called when there is a peer. `lost` is set when the connection is gone, to
-    Twisted's exception that says why. `is_broken`: it ended amid the peer's stream, by a reset or without TLS's
-    close_notify.
+    of the TCP handshake, None when a packet of it was sent twice. `alpn`, `peer_certificate` (pyOpenSSL's `X509`) and
+    `server_name` (whom a client wants to reach, by its SNI; "" for nobody) are known after `start_tls`. `made` is
+    called when there is a peer. `lost` is set when the connection is gone, to Twisted's exception that says why.
+    `is_broken`: it ended amid the peer's stream, by a reset or without TLS's close_notify.
     """
 
     peer: Endpoint
@@ -68,6 +67,7 @@ class Connection(Protocol):
         self.lost: ISignal = scheduler.signal()
         self.alpn: bytes | None = None
         self.peer_certificate: Any = None
+        self.server_name = ""
         self.tcp_rtt_us: int | None = None
         self._limits, self._reactor, self._made = limits, reactor, made
         self._unread: deque[bytes] = deque()
@@ -80,7 +80,9 @@ class Connection(Protocol):
         self._closing: IDelayedCall | None = None
         self._parting: IDelayedCall | None = None
         self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
+        self._is_hurried = False
         self._has_finished = self._has_ended = self._is_cut = False  # the peer its stream, we ours; and what was cut
+        self._bytes_to_throw: float = inf
         self._taken: Taken | None = None
         self.is_broken = False
 
@@ -145,7 +147,7 @@ class Connection(Protocol):
         self._shaking = Deferred(lambda _: self.abort())
         # So that a part of a record that waited for its rest still fits into a chunk.
         self._tcp.bufferSize = max(self._limits.chunk_bytes_max - TLS_RECORD_BYTES_MAX, TLS_RECORD_BYTES_MAX)
-        self._tcp.startTLS(HalfByHalf(options, self.readConnectionLost) if by_halves else options)
+        self._tcp.startTLS(HalfByHalf(options, self._tls_ended) if by_halves else options)
         if by_halves:
             tell_halves(self._tcp.protocol, self._tcp_ended, self.writeConnectionLost)
         if buffered:
@@ -157,18 +159,20 @@ class Connection(Protocol):
             self._shaking = None
         self.alpn = self._tcp.protocol.negotiatedProtocol
         self.peer_certificate = self._tcp.getPeerCertificate()
+        self.server_name = (self._tcp.getHandle().get_servername() or b"").decode("ascii", "backslashreplace").lower()
 
-    def close(self) -> None:
+    def close(self, linger_bytes_max: float = inf) -> None:
         """Flush, then close; who reads from here on gets b"". A peer that does not take what is left, or does not
         close its own half, within `limits.drain_s_max` is cut off.
 
-        Reading goes on and is thrown away: a socket closed with bytes unread is reset, which loses the last words. So
-        does an end of stream that meets a peer in the middle of its own sending (libpq then tells of a lost connection
-        and not of our words): it comes once the peer has paused for `LULL_S`.
+        Reading goes on for `linger_bytes_max` and is thrown away: a socket closed with bytes unread is reset, which
+        loses the last words. So does an end of stream that meets a peer in the middle of its own sending (libpq then
+        tells of a lost connection and not of our words): it comes once the peer has paused for `LULL_S`.
         """
         if self._closing is not None or self._is_lost:
             return
         self._closing = self._reactor.callLater(self._limits.drain_s_max, self.abort)
+        self._bytes_to_throw = linger_bytes_max
         self._unread.clear()
         self._resume()
         self._tcp.unregisterProducer()  # what is left is all there is; with a producer Twisted would wait for more
@@ -185,6 +189,12 @@ class Connection(Protocol):
         self._is_cut = not (self._has_finished and self._has_ended)
         self.close()
 
+    def hurry(self) -> None:
+        """Of a connection that closes: once what was written is on its way, go, and don't wait for the peer's end."""
+        self._is_hurried = True
+        if self._parting is not None and not self._parting.active():
+            self._go()
+
     def abort(self) -> None:
         if self.transport is not None and not self._is_lost:
             self._tcp.abortConnection()
@@ -192,7 +202,7 @@ class Connection(Protocol):
     # What the transport calls -----------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        self.peer = Endpoint(_literal(self._tcp.getPeer().host), self._tcp.getPeer().port)
+        self.peer = Endpoint(literal(self._tcp.getPeer().host), self._tcp.getPeer().port)
         if ITCPTransport.providedBy(self.transport):
             self._tune(self._tcp.getHandle())
         self._tcp.registerProducer(self._room, True)
@@ -200,8 +210,7 @@ class Connection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing is not None:
-            if self._parting is not None and self._parting.active() and not self._is_cut:
-                self._parting.reset(LULL_S)
+            self._throw_away(len(data), self._closing)
             return
         self._unread.append(data)
         self._stream.came(len(data))
@@ -231,7 +240,7 @@ class Connection(Protocol):
             self._resume()  # to hear when it is gone
         self._end()
         if self._closing is not None and not self._is_cut:
-            _stop(self._parting)
+            stop(self._parting)
             self._tcp.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -243,13 +252,13 @@ class Connection(Protocol):
         self.is_broken = not self._has_finished and self._closing is None
         self._is_lost = self._is_ended = True
         self._stream.end()
-        _stop(self._closing)
-        _stop(self._parting)
+        stop(self._closing)
+        stop(self._parting)
         self.lost.set(reason.value)  # first: who writes as long as it is not set must not go on for ever
         self._room.open()
         self.writeConnectionLost()
         if self._shaking is not None and not self._shaking.called:
-            self._shaking.errback(self._unshaken(_said(reason.value)))
+            self._shaking.errback(self._unshaken(said(reason.value)))
         self._end()
 
     def handshakeCompleted(self) -> None:
@@ -273,7 +282,7 @@ class Connection(Protocol):
             pace_keepalives(handle)
             self.tcp_rtt_us = handshake_rtt_us(handle)
             host, port, *_ = handle.getpeername()
-            self.peer = Endpoint(_literal(host), port)
+            self.peer = Endpoint(literal(host), port)
         except OSError:  # the peer is gone already: nothing may be concluded from such a socket
             self.abort()
 
@@ -308,6 +317,16 @@ class Connection(Protocol):
             self._is_paused = False
             self._tcp.resumeProducing()
 
+    def _throw_away(self, count: int, closing: IDelayedCall) -> None:
+        """The peer still sends; once that was too much, no more of it is read, and it has little time left."""
+        self._bytes_to_throw -= count
+        if self._parting is not None and self._parting.active() and not self._is_cut:
+            self._parting.reset(LULL_S)
+        if self._bytes_to_throw < 0 and not self._is_paused and closing.active():
+            self._is_paused = True
+            self._tcp.pauseProducing()
+            closing.reset(min(LINGER_S_MAX, closing.getTime() - self._reactor.seconds()))
+
     def _part(self) -> None:
         """Our end of stream; or a reset, once the peer has all that came before."""
         if self._is_cut and self._taken is None:
@@ -317,10 +336,23 @@ class Connection(Protocol):
             self._parting = self._reactor.callLater(LULL_S, self._part)
         elif self._is_cut:
             self.abort()
+        elif self._is_hurried:
+            self._go()
         elif self._is_tls or not ITCPTransport.providedBy(self.transport):
             self._tcp.loseConnection()  # in TLS this is close_notify, and a wait for the peer's
         else:
             self._tcp.loseWriteConnection()
+
+    def _go(self) -> None:
+        if not (self._is_lost or self._is_cut):
+            self._tcp.loseConnection()  # TLS waits for the peer after that, and what is beneath it does not
+            (self._tcp.protocol.transport if self._is_tls else self._tcp).loseConnection()
+
+    def _tls_ended(self, is_over: bool) -> None:
+        """The end of TLS's stream, and if `is_over` nothing is left to be said."""
+        self.readConnectionLost()
+        if is_over:
+            self._reactor.callLater(0, self._tcp.protocol.transport.loseConnection)
 
     def _tcp_ended(self) -> None:
         """The end of TCP's stream under TLS: behind that of TLS it says nothing new, and a cut goes its own way."""
@@ -347,7 +379,7 @@ async def connect(reactor: Any, endpoint: Endpoint, limits: Limits, scheduler: I
     except ConnectError as why:
         raise UpstreamUnreachable(
             "The target could not be reached; try again later or tell the operator of the gateway.",
-            detail=f"TCP to {endpoint}: {_said(why)}",
+            detail=f"TCP to {endpoint}: {said(why)}",
         ) from why
 
 
@@ -366,21 +398,3 @@ class _Dialling(ClientFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         if not self.made.called:
             self.made.errback(reason)
-
-
-def _stop(call: IDelayedCall | None) -> None:
-    if call is not None and call.active():
-        call.cancel()
-
-
-def _literal(host: str) -> IPAddress:
-    """The address without a scope, and as IPv4 where IPv6 only wraps it (RFC 4291 §2.5.5.2)."""
-    address = ip_address(host.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def _said(why: BaseException | None) -> str:
-    if isinstance(why, SSL.Error) and why.args and isinstance(why.args[0], list):
-        return "OpenSSL: " + "; ".join(reason for _, _, reason in why.args[0])
-    return f"{type(why).__name__}: {why}".rstrip(". ")

@@ -16,6 +16,15 @@ STREAM_BYTES = 131_072
 
 STREAM_TICK_S = 0.002
 
+LINGER_S_MAX = 2.0
+"""How long a peer that sends on and on has to take our last words, once no more of it is read."""
+
+
+def stop(call: IDelayedCall | None) -> None:
+    """What was to be called later is not to be."""
+    if call is not None and call.active():
+        call.cancel()
+
 
 class Stream:
     """Reads a peer that sends without end in large pieces.

@@ -21,9 +21,10 @@ from hoopproxy.sockets import unconfirmed_bytes
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class HalfByHalf:
-    """`options` for a TLS handshake, for a connection that outlives its peer's close_notify: `ended` is called then."""
+    """`options` for a TLS handshake, for a connection that outlives its peer's close_notify: `ended` is called then,
+    and told whether ours was sent before."""
 
-    def __init__(self, options: Any, ended: Callable[[], None]) -> None:
+    def __init__(self, options: Any, ended: Callable[[bool], None]) -> None:
         self._options, self._ended = options, ended
 
     def clientConnectionForTLS(self, tls_protocol: Any) -> Any:
@@ -36,11 +37,11 @@ class HalfByHalf:
 class _Halves:
     """pyOpenSSL's connection as Twisted uses it, but the peer's close_notify looks as if no more had come.
 
-    With ours sent, too, all is over, and Twisted may know.
+    Even with ours sent: Twisted would end TCP at once, and trip over that where our half of it had ended before.
     """
 
-    def __init__(self, tls: SSL.Connection, ended: Callable[[], None]) -> None:
-        self._tls, self._ended = tls, ended
+    def __init__(self, tls: SSL.Connection, ended: Callable[[bool], None]) -> None:
+        self._tls, self._ended, self._is_told = tls, ended, False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tls, name)
@@ -49,9 +50,9 @@ class _Halves:
         try:
             return self._tls.recv(bytes_max)
         except SSL.ZeroReturnError:
-            self._ended()
-            if self._tls.get_shutdown() & SSL.SENT_SHUTDOWN:
-                raise
+            if not self._is_told:
+                self._is_told = True
+                self._ended(bool(self._tls.get_shutdown() & SSL.SENT_SHUTDOWN))
             raise SSL.WantReadError from None
 
 
@@ -59,6 +60,13 @@ def tell_halves(tls_protocol: Any, read_lost: Callable[[], None], write_lost: Ca
     """Have these called when one direction of the TCP under TLS ends; else Twisted ends both."""
     tls_protocol.readConnectionLost, tls_protocol.writeConnectionLost = read_lost, write_lost
     alsoProvides(tls_protocol, IHalfCloseableProtocol)
+
+
+def said(why: BaseException | None) -> str:
+    """Why a connection or a handshake ended, as OpenSSL or Twisted has it, for the operator."""
+    if isinstance(why, SSL.Error) and why.args and isinstance(why.args[0], list):
+        return "OpenSSL: " + "; ".join(reason for _, _, reason in why.args[0])
+    return f"{type(why).__name__}: {why}".rstrip(". ")
 
 
 @implementer(IPullProducer)

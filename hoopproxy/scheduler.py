@@ -4,7 +4,6 @@ Works over a reactor and over `task.Clock` alike. Knows no socket and nothing of
 """
 
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from inspect import CORO_RUNNING, getcoroutinestate
@@ -33,19 +32,21 @@ class Signal:
     def __init__(self) -> None:
         self._is_set = False
         self._value: Any = None
-        self._waiting: deque[Deferred[None]] = deque()
+        self._waiting: dict[Deferred[None], None] = {}  # in their order; any of many may leave at once
 
     def set(self, value: Any = None) -> None:
         if self._is_set:
             return
         self._is_set, self._value = True, value
         while self._waiting:  # one that is woken may cancel another
-            self._waiting.popleft().callback(None)
+            waiter = next(iter(self._waiting))
+            del self._waiting[waiter]
+            waiter.callback(None)
 
     async def wait(self) -> Any:
         if not self._is_set:
-            waiter: Deferred[None] = Deferred(self._waiting.remove)
-            self._waiting.append(waiter)
+            waiter: Deferred[None] = Deferred(self._waiting.pop)
+            self._waiting[waiter] = None
             await waiter
         return self._value
 

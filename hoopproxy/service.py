@@ -25,7 +25,7 @@ from hoopproxy.control.following import Feed
 from hoopproxy.control.server import ControlServer
 from hoopproxy.described import lines
 from hoopproxy.dial.resolver import Resolver
-from hoopproxy.errors import ConfigError, Revoked, SessionError
+from hoopproxy.errors import ConfigError, SessionError
 from hoopproxy.evidence.entries import GatewayStarted, GatewayStopped
 from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.interfaces import IFrontend
@@ -197,8 +197,8 @@ class GatewayService(MultiService):
         )
 
     async def _end(self) -> None:
-        """Live sessions are told and ended, then the log is."""
-        self._gateway.leases.end_all(Revoked("The gateway is stopping; connect again in a moment."))
+        """Live sessions are told and ended as soon as nothing of theirs is under way, then the log is."""
+        self._gateway.leases.stop()
         await super().stopService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
         try:
             await self._gateway.ledger.note(GatewayStopped("stopped"))

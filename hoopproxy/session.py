@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hoopproxy.admit.admission import Admission
 from hoopproxy.admit.crowd import Crowd
 from hoopproxy.admit.keyring import Keyring
-from hoopproxy.admit.leases import Leases
+from hoopproxy.admit.leases import STOPPING, Leases
 from hoopproxy.admit.places import OutOfZone
 from hoopproxy.asking import Asking
 from hoopproxy.errors import LimitReached, Refused, Revoked, SessionError
@@ -84,7 +84,7 @@ async def run(frontend: IFrontend, gateway: Gateway) -> None:
         verdicts = why.verdicts if isinstance(why, OutOfZone) else ()
         await _last_note(gateway, Denied.of(session_id, arrival, identity, _target_name(credentials), why, verdicts))
     except gateway.scheduler.cancelled:
-        stop = Revoked("The gateway is stopping; connect again in a moment.")
+        stop = Revoked(STOPPING)
         await _last_note(gateway, Denied.of(session_id, arrival, identity, _target_name(credentials), stop, ()))
         raise
     except Exception:
@@ -135,7 +135,7 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
                 scheduler=gateway.scheduler,
                 is_led_through=lambda: gateway.leases.has_children(permit.session_id),
             )
-            reason = await relay.run(lease.ended)
+            reason = await relay.run(lease.ended, gateway.leases.stopping)
         except SessionError as why:
             reason = why.code
             if relay is None:

@@ -7,6 +7,9 @@ import fcntl
 import socket
 import struct
 import termios
+from ipaddress import IPv6Address, ip_address
+
+from hoopproxy.model import IPAddress
 
 TCP_INFO_BYTES = 104
 TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100
@@ -14,6 +17,13 @@ TCP_INFO_RTT, TCP_INFO_TOTAL_RETRANS = 68, 100
 
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 """A peer that vanished is noticed within two minutes, and NATs that forget idle flows after five stay awake."""
+
+
+def literal(host: str) -> IPAddress:
+    """A peer's address without a scope, and as IPv4 where IPv6 only wraps it (RFC 4291 §2.5.5.2)."""
+    address = ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
 def pace_keepalives(handle: socket.socket) -> None:

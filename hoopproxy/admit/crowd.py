@@ -49,6 +49,10 @@ class Crowd:
         self._here.add(connection_id, origin)
         self._strangers.add(connection_id, origin)
 
+    def is_stranger(self, connection_id: str) -> bool:
+        """Whether its credentials are still to be verified."""
+        return connection_id in self._strangers
+
     def leave(self, connection_id: str) -> None:
         """The connection is gone, whoever it was."""
         self._here.remove(connection_id)
@@ -81,6 +85,9 @@ class _Group:
 
     def __len__(self) -> int:
         return len(self._origins)
+
+    def __contains__(self, connection_id: str) -> bool:
+        return connection_id in self._origins
 
     def of(self, origin: str) -> int:
         """How many come from there."""

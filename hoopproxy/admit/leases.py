@@ -16,6 +16,8 @@ from hoopproxy.model import Identity, IPAddress, Passage, Tally
 ENDED_MAX = 10_000
 """How many ended session ids are remembered, for connections that were on their way in: far more than can be."""
 
+STOPPING = "The gateway is stopping; connect again in a moment."
+
 ENTERING_S_MAX = 60.0
 """How long a session id waits for its first connection to come through: longer than any dial that succeeds."""
 
@@ -41,10 +43,15 @@ class Lease:
 
 
 class Leases:
-    """All leases of this gateway, by session id: what is listed and ended is what is held, without exception."""
+    """All leases of this gateway, by session id: what is listed and ended is what is held, without exception.
+
+    `stopping` is set, to a sentence, when nobody may come in any more, and who is in should leave.
+    """
 
     def __init__(self, scheduler: IScheduler) -> None:
+        self.stopping: ISignal = scheduler.signal()
         self._scheduler = scheduler
+        self._is_stopping = False
         self._leases: dict[str, Lease] = {}
         self._ids: dict[SessionKey, tuple[str, float]] = {}
         self._ended: deque[str] = deque(maxlen=ENDED_MAX)
@@ -71,9 +78,11 @@ class Leases:
     def hold(self, passage: Passage, tally: Callable[[], Tally]) -> Iterator[Lease]:
         """Keep one connection's part in its session's lease. The last one to leave closes the session.
 
-        @raise Revoked: the session was ended while this connection was still on its way in.
+        @raise Revoked: the session was ended while this connection was still on its way in, or the gateway stops.
         """
         permit = passage.permit
+        if self._is_stopping:
+            raise Revoked(STOPPING)
         if permit.session_id in self._ended:
             raise Revoked("This session was ended while you were connecting; connect again.")
         lease = self._leases.get(permit.session_id)
@@ -110,10 +119,10 @@ class Leases:
         lease.ended.set(why)
         return True
 
-    def end_all(self, why: Revoked) -> None:
-        """End all sessions, because the gateway stops."""
-        for lease in self.live():
-            self.end(lease.session_id, why)
+    def stop(self) -> None:
+        """The gateway stops."""
+        self._is_stopping = True
+        self.stopping.set(STOPPING)
 
     def _forget(self, lease: Lease) -> None:
         """What comes now is another session."""

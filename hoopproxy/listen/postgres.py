@@ -70,7 +70,7 @@ class PostgresListener:
         expect(settings, "certificate", "key", plaintext=(Plaintext.NEVER, Plaintext.LOOPBACK))
         self.settings = settings
         self._limits = limits
-        self._tls = Certificate(settings, ALPN)
+        self._tls = Certificate(settings, lambda _: (ALPN,))
         self._cancels = Cancels()
 
     def frontend(self, connection: Connection, arrival: Arrival, adopt: Callable[[IFrontend], None]) -> IFrontend:

@@ -53,7 +53,7 @@ class Server(Service):
         self._listener, self._run = listener, run
         self._crowd = Crowd(limits) if crowd is None else crowd
         self._ports: list[Port] = []
-        self._serving: dict[Connection, Deferred[None]] = {}
+        self._serving: dict[str, tuple[Connection, Deferred[None]]] = {}
         self._adopted: set[Deferred[None]] = set()
         self._left = scheduler.signal()  # somebody has; a new one each time
         self._trouble = _Trouble(listener.settings.name, scheduler)
@@ -81,7 +81,10 @@ class Server(Service):
         self.endpoints = tuple(port.endpoint for port in self._ports)
 
     def stopService(self) -> Deferred[None]:
-        """Accept no more, give those who are here `limits.drain_s_max`, then cut them off."""
+        """Accept no more, and cut off who is still here when all should have left, and at once who is still a stranger.
+
+        Sessions have `limits.drain_s_max` for what they are amid, and as long for their last words.
+        """
         super().stopService()  # type: ignore[no-untyped-call] # Twisted's is not annotated
         return Deferred.fromCoroutine(self._drain())
 
@@ -108,11 +111,13 @@ class Server(Service):
         connection_id = secrets.token_hex(8)
         address = connection.peer.address
         self._crowd.enter(connection_id, None if address in self._balancers else address)
-        self._serving[connection] = running = Deferred.fromCoroutine(self._speak(connection, connection_id))
+        running = Deferred.fromCoroutine(self._speak(connection, connection_id))
+        self._serving[connection_id] = connection, running
         await running
         connection.close()
+        self._somebody_left()
         await connection.lost.wait()
-        del self._serving[connection]
+        del self._serving[connection_id]
         self._crowd.leave(connection_id)
         self._somebody_left()
 
@@ -178,26 +183,40 @@ class Server(Service):
 
     async def _drain(self) -> None:
         self._close_ports()
-        if await self._empties_in_time():
-            return
+        for connection_id, (_, running) in tuple(self._serving.items()):
+            if self._crowd.is_stranger(connection_id):
+                running.cancel()
+        limit_s = self._limits.drain_s_max
+        if await self._in_time(2 * limit_s, self._over):
+            for connection, _ in tuple(self._serving.values()):
+                connection.hurry()
+            if await self._in_time(limit_s, self._empty):
+                return
         log.warning("connections-cut-off", listener=self._listener.settings.name, count=len(self._serving))
-        for connection, running in tuple(self._serving.items()):
+        for connection, running in tuple(self._serving.values()):
             connection.abort()
             running.cancel()
         for running in tuple(self._adopted):
             running.cancel()
-        await self._empties_in_time()  # their last notes to the evidence
+        await self._in_time(limit_s, self._empty)  # their last notes to the evidence
 
-    async def _empties_in_time(self) -> bool:
+    async def _in_time(self, limit_s: float, is_so: Callable[[], bool]) -> bool:
         try:
-            await self._scheduler.within(self._limits.drain_s_max, self._empty())
+            await self._scheduler.within(limit_s, self._until(is_so))
         except TimeoutError:
             return False
         return True
 
-    async def _empty(self) -> None:
-        while self._serving or self._adopted:
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
             await self._left.wait()
+
+    def _over(self) -> bool:
+        """Whether all was said."""
+        return not self._adopted and all(running.called for _, running in self._serving.values())
+
+    def _empty(self) -> bool:
+        return not (self._serving or self._adopted)
 
     def _close_ports(self) -> None:
         while self._ports:

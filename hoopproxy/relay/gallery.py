@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from orjson import Fragment
 
-from hoopproxy.events import Action, Asked, Completed, Faulted, Record, Terminal
+from hoopproxy.events import Action, Answered, Asked, Closed, Completed, Faulted, Record, Terminal
 from hoopproxy.evidence.transcript import Lines, Transcript
 from hoopproxy.interfaces import IScheduler
 from hoopproxy.model import Passage, Tally
@@ -116,11 +116,11 @@ class Showing:
 
     def _remember(self, at_s: float, record: Record) -> None:
         match record:
-            case Asked(statement) if statement.action is Action.RUN:
+            case Asked(statement) if statement.action in (Action.RUN, Action.CALL):
                 self._running[statement.number] = [(at_s, record)]
-            case Terminal(number) if number in self._running:
+            case Terminal(number) | Answered(number) if number in self._running:
                 self._running[number][1:] = [(at_s, record)]
-            case Completed(number) | Faulted(number):
+            case Completed(number) | Faulted(number) | Closed(number):
                 self._running.pop(number, None)
 
     def _discreet(self, record: Record) -> Record:
@@ -130,7 +130,15 @@ class Showing:
                 self._first = self._first or statement.number
             case Faulted(number) if not self._first or number < self._first:
                 return replace(record, text="")
+            case Answered(number) if self._runs_in_secret(number):
+                return replace(record, headers=())
         return record
+
+    def _runs_in_secret(self, number: int) -> bool:
+        match self._running.get(number):
+            case [(_, Asked(statement)), *_]:
+                return statement.secret
+        return False
 
     def _tell(self, lines: Lines, watchers: Sequence[Watcher]) -> None:
         connection_id = self._passage.permit.arrival.connection_id

@@ -23,6 +23,7 @@ class Pace:
         self._moved_s = self._now_s()
         self._writing_since_s: dict[Side, float] = {}
         self._soonest_s = min(limits.idle_s_max, limits.stalled_s_max, limits.answer_s_max or inf)
+        self._heading_since_s = inf
         self.is_idle = True
         self.asked = 0
 
@@ -39,6 +40,21 @@ class Pace:
         """It took it."""
         del self._writing_since_s[side]
         self.moved()
+
+    def heads(self, is_heading: bool) -> None:
+        """Whether the client has begun what must come as a whole."""
+        if not is_heading:
+            self._heading_since_s = inf
+        elif self._heading_since_s == inf:
+            self._heading_since_s = self._now_s()
+
+    def head_left_s(self) -> float:
+        """Seconds that the client has left for what it has begun, however slowly it comes; infinite for nothing."""
+        return self._heading_since_s + self._limits.head_s_max - self._now_s()
+
+    def headed_too_long(self) -> LimitReached:
+        """It took longer."""
+        return LimitReached(_HEADING.format(f"{self._limits.head_s_max:g} s"), limit="limits.head_s_max")
 
     def left_s(self) -> float:
         """Seconds until it has to be asked again; whatever begins in the meantime is not over before.
@@ -69,6 +85,7 @@ _UNANSWERED = (
     "The target sent nothing for {} though it owes you an answer, and your session was closed; ask for less at once, "
     "or ask the operator of the gateway for more time."
 )
+_HEADING = "Your client began a request and did not finish its head within {}; connect again, and send it at once."
 _STALLED = {
     Side.CLIENT: "Your client took nothing of its answer for {} and was cut off; read faster, or ask for less at once.",
     Side.SERVER: "The target took nothing of what you sent for {}, and your session was closed; try again later.",

@@ -7,6 +7,7 @@ socket and no addon by name.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 
 from hoopproxy.errors import Revoked
 from hoopproxy.events import Action, Ask, Asked, Rejected, Reply, Step
@@ -22,6 +23,9 @@ from hoopproxy.settings import Limits
 
 PIECE_BYTES_MAX = 1 << 20
 """The most that is written at once: what a slow end has to take within `limits.stalled_s_max`."""
+
+LOOK_S = 1.0
+"""How often a session that is to end looks whether those that come through it have."""
 
 
 @dataclass(slots=True)
@@ -44,14 +48,17 @@ class Relay:
     is_led_through: Callable[[], bool] = lambda: False
     is_amid: bool = False
 
-    async def run(self, ended: ISignal) -> str:
+    async def run(self, ended: ISignal, stopping: ISignal) -> str:
         """Carry until one side leaves, the right behind the session ends, or something is wrong.
+
+        `ended` brings the reason and ends the session now; `stopping` brings a sentence, and ends it as soon as nobody
+        waits for an answer, and after `limits.drain_s_max` in any case.
 
         @raise SessionError: Revoked, LimitReached, ProtocolViolation, AddonFailure, EvidenceUnavailable.
         """
         traffic = _Traffic(self)
         reason: str = await self.scheduler.first(
-            traffic.carry(Side.CLIENT), traffic.carry(Side.SERVER), traffic.watch(ended)
+            traffic.carry(Side.CLIENT), traffic.carry(Side.SERVER), traffic.watch(ended), traffic.leave(stopping)
         )
         return reason
 
@@ -67,6 +74,8 @@ class _Traffic:
         self._pace = Pace(relay.limits, relay.scheduler)
         self._paused: frozenset[Side] = frozenset()
         self._over = False
+        self._busy = 0
+        self._rests: ISignal | None = None
         self._changed = relay.scheduler.signal()
         self._untold = ""
 
@@ -89,6 +98,7 @@ class _Traffic:
         while not self._over:
             await self._unpaused(side)
             data = await self._read(side, hold_s)
+            self._busy += 1
             share.begin(self._relay.scheduler.monotonic_s() if data is None else self._pace.moved())
             step = wire.release(side) if data is None else wire.feed(side, data)
             await self._perform(step)
@@ -98,6 +108,8 @@ class _Traffic:
                 step = wire.resume(side, None if step.ask is None else await self._answer(step.ask))
                 await self._perform(step)
             hold_s = step.hold_s
+            self._busy -= 1
+            self._may_rest()
             if step.ended:
                 break
             if data == b"":  # it stopped sending, and hears the rest unless it is gone
@@ -107,13 +119,17 @@ class _Traffic:
 
     async def _read(self, side: Side, hold_s: float) -> bytes | None:
         """What that side sends next; None: it has paused for so long, and the machine holds something back."""
-        if not hold_s:
+        head_s = self._pace.head_left_s() if side is Side.CLIENT else inf
+        left_s = min(hold_s or inf, head_s)
+        if left_s == inf:
             return await self._near[side].read()
         # A loop that was held up looks at its clock before it looks at its sockets: what came meanwhile is no pause.
-        for wait_s in (hold_s, 0.0):
+        for wait_s in (left_s, 0.0):
             with suppress(TimeoutError):
                 data: bytes = await self._relay.scheduler.within(wait_s, self._near[side].read())
                 return data
+        if left_s == head_s:
+            raise self._pace.headed_too_long()
         return None
 
     async def _unpaused(self, side: Side) -> None:
@@ -133,6 +149,7 @@ class _Traffic:
         relay = self._relay
         turns = [(side, data, self._turns[side].take()) for side, data in _outputs(step)]
         self._pace.is_idle = step.is_idle
+        self._pace.heads(step.is_heading)
         relay.counting.saw(step.records, len(step.to_client), len(step.to_server))
         if step.pause != self._paused:
             self._paused = step.pause
@@ -178,6 +195,25 @@ class _Traffic:
         else:
             self._relay.case.inform(sentence, self._relay.wire.words(sentence))
 
+    async def leave(self, stopping: ISignal) -> str:
+        """Ends the session when the gateway stops: with the next answer, or after the time that there is for it."""
+        relay = self._relay
+        sentence = await stopping.wait()
+        self._rests = relay.scheduler.signal()
+        left_s = relay.limits.drain_s_max
+        while left_s > 0:
+            self._may_rest()
+            with suppress(TimeoutError):
+                await relay.scheduler.within(min(left_s, LOOK_S), self._rests.wait())
+                break
+            left_s -= LOOK_S
+        raise Revoked(sentence)
+
+    def _may_rest(self) -> None:
+        """Is this a moment at which nobody loses anything?"""
+        if self._rests and self._pace.is_idle and not self._busy and not self._relay.is_led_through():
+            self._rests.set()
+
     async def watch(self, ended: ISignal) -> str:
         """Ends the session from outside: revoked, expired, or too long without a move."""
         relay = self._relay
@@ -195,8 +231,9 @@ class _Traffic:
 
 
 def _outputs(step: Step) -> tuple[tuple[Side, bytes], ...]:
+    """What takes its turn: an end, too, since what earlier steps have to say may still wait to be recorded."""
     both = ((Side.SERVER, step.to_server), (Side.CLIENT, step.to_client))
-    return tuple((side, data) for side, data in both if data or side in step.half_closes)
+    return tuple((side, data) for side, data in both if data or step.ended or side in step.half_closes)
 
 
 def _must_be_durable(step: Step) -> bool:

@@ -7,11 +7,13 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from hoopproxy.admit.crowd import Crowd
-from hoopproxy.errors import LimitReached, Revoked
+from hoopproxy.errors import LimitReached
 from hoopproxy.model import Arrival, Credentials, Grant, Identity, Pending
 from hoopproxy.settings import Limits
 from hoopproxy.testing.healthy import GrantsAll, KnowsEverybody
 from hoopproxy.testing.house import House, Visit, message, query
+
+from .conftest import end_all
 
 LEAVE = message(b"X", b"")
 
@@ -127,7 +129,7 @@ def _says_nonsense(house: House, visit: Visit) -> None:
 
 
 def _is_ended(house: House, visit: Visit) -> None:
-    house.leases.end_all(Revoked("An operator ended your session."))
+    end_all(house.leases)
 
 
 def _loses_its_target(house: House, visit: Visit) -> None:

@@ -12,6 +12,8 @@ from hoopproxy.relay.relay import PIECE_BYTES_MAX
 from hoopproxy.testing.healthy import AllowsAll
 from hoopproxy.testing.house import House, MemoryPeer, canned_result, message, query
 
+from .conftest import end_all
+
 QUESTION = query("SELECT pg_sleep(7200)")
 NOTIFICATION = message(b"A", b"\0\0\0\1news\0\0")
 COPY_IN = message(b"G", b"\0\0\1\0\0")
@@ -262,7 +264,7 @@ def test_nothing_is_said_to_a_client_that_has_seen_a_part_of_a_message(taken: in
     it.peer.give(long_result())
     for number in range(taken):
         waiting[number].callback(None)
-    it.house.leases.end_all(Revoked("An operator ended your session."))
+    end_all(it.house.leases)
     assert it.visit.over and bool(it.visit.frontend.refusals) is told
     assert len(it.visit.seen) <= (taken + 1) * PIECE_BYTES_MAX
 

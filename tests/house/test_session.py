@@ -221,7 +221,7 @@ def test_connections_that_come_at_once_are_one_session_and_none_escapes_its_end(
     gate.callback(None)
     (lease,) = house.leases.live()
     assert len(lease.held) == 3
-    house.leases.end_all(Revoked("The gateway is stopping."))
+    house.leases.end(lease.session_id, Revoked("An operator ended your session."))
     assert all(visit.over and visit.frontend.refusals for visit in visits)
     late = house.connect()
     assert house.leases.live()[0].session_id != lease.session_id

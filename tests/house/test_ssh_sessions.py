@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from hoopproxy.errors import Refused, Revoked
+from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Asked, Completed, Rejected, Statement, Streamed, Terminal
 from hoopproxy.model import Allow, Answer, Arrival, Credentials, Identity, Passage, Refuse
 from hoopproxy.proofs import Secret
@@ -17,6 +17,7 @@ from hoopproxy.testing.ssh_speaker import execute, open_session
 from hoopproxy.wire.ssh import messages
 from hoopproxy.wire.ssh.messages import channel_request, string
 
+from .conftest import end_all
 from .ssh_scene import Scene, SshClient, Talk, Visit, furnished
 
 TERMINAL = string(b"xterm") + struct.pack("!IIII", 80, 24, 0, 0) + string(b"")
@@ -158,7 +159,7 @@ def test_a_session_ends_with_its_right_and_says_so_on_the_terminal() -> None:
 def test_a_kill_is_read_on_every_terminal() -> None:
     talk, _ = guarded()
     talk.client.says(open_session(0), open_session(1), execute(0, "top"), execute(1, "top"))
-    talk.scene.gateway.leases.end_all(Revoked("An operator ended your session."))
+    end_all(talk.scene.gateway.leases)
     assert talk.visit.over
     assert talk.scene.entries("ended")[0]["reason"] == "revoked"
     shown = talk.client.heard_of(messages.EXTENDED_DATA)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from zope.interface import implementer
 
+from hoopproxy.disk.authority import make_authority
 from hoopproxy.errors import SessionError
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IFrontend, IPeer
@@ -22,6 +23,8 @@ from hoopproxy.model import Arrival, Credentials, Side
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.testing.certificates import Authority, Leaf
+
+from . import http_desk
 
 
 @dataclass(frozen=True)
@@ -149,3 +152,22 @@ def desk(reactor: Any, authority: Authority, leaf: Leaf) -> Opens:  # the fixtur
             await server.stopService()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def over_tls(authority: Authority) -> ListenerSettings:
+    """With a certificate of its own for the hosts of its domain."""
+    leaf = authority.issue(
+        "web", dns=(f"*.{http_desk.DOMAIN}", http_desk.DOMAIN, "gateway.test"), ips=("127.0.0.1", "::1")
+    )
+    files = {"certificate_file": str(leaf.certificate_file), "key_file": str(leaf.key_file)}
+    return replace(http_desk.BARE, plaintext=Plaintext.NEVER, **files)
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The gateway's own authority, as settings have it."""
+    directory = tmp_path_factory.mktemp("own")
+    files = {key: directory / key for key in ("authority_file", "authority_key_file", "authority_passphrase_file")}
+    make_authority(*files.values(), "tests", 30, ())
+    return {key: str(file) for key, file in files.items()}

@@ -163,7 +163,7 @@ def test_who_shows_no_good_certificate_is_refused_and_the_operator_learns_why(
     made: dict[str, Callable[[], tuple[Leaf | None, str]]] = {
         "none": lambda: (None, "did not return a certificate"),
         "expired": lambda: (authority.issue("late", expired=True), "'CN=late' (number 0 of its chain) has expired"),
-        "of another authority": lambda: (Authority(tmp_path, "x").issue("x"), "signed by nobody among the authorities"),
+        "of another authority": lambda: (Authority(tmp_path, "x").issue("y"), "signed by nobody among the authorities"),
         "a server's": lambda: (authority.issue("srv", for_servers_only=True), "not meant for this end"),
     }
     mine, wanted = made[client]()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, globalLogPublisher
 
 from hoopproxy.connection import LULL_S, Connection
 from hoopproxy.settings import Limits
@@ -25,6 +26,20 @@ ABORTED = ("ConnectionAborted", "ConnectionLost")
 """What Twisted says of connections that we aborted: the second in TLS."""
 
 type Both = Callable[[], Awaitable[tuple[Connection, Connection]]]
+
+
+@pytest.fixture(autouse=True)
+def twisted_trips_over_nothing() -> Iterator[None]:
+    tripped: list[LogEvent] = []
+
+    def note(event: LogEvent) -> None:
+        if event.get("isError"):
+            tripped.append(event)
+
+    globalLogPublisher.addObserver(note)
+    yield
+    globalLogPublisher.removeObserver(note)
+    assert not tripped
 
 
 @pytest.fixture
@@ -76,6 +91,27 @@ def test_who_has_ended_still_hears_the_answer(both: Both, spin: Spin, first: int
         for end in ends:
             end.cut()
             assert type(await end.lost.wait()).__name__ == "ConnectionDone"
+            assert not end.is_broken
+
+    spin(scene())
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_who_hears_the_end_may_close_at_once(both: Both, spin: Spin, has_ended: bool) -> None:
+    async def closes(connection: Connection) -> None:
+        if has_ended:
+            await connection.end()
+        assert await connection.read() == b""
+        connection.close()
+
+    async def scene() -> None:
+        near, far = await both()
+        closing = Deferred.fromCoroutine(closes(near))
+        await say(far, b"")
+        await closing
+        far.close()
+        for end in (near, far):
+            await end.lost.wait()
             assert not end.is_broken
 
     spin(scene())

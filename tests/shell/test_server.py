@@ -4,6 +4,7 @@ import resource
 import socket
 import struct
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
@@ -61,6 +62,7 @@ class Scene:
         **limits: Any,
     ):
         self.fronts: list[Front] = []
+        self._known = ExitStack()
         self.clients: list[socket.socket] = []
         self.scheduler = TwistedScheduler(reactor)
         self._run = run
@@ -81,6 +83,12 @@ class Scene:
         client.setblocking(False)
         self.clients.append(client)
         return client
+
+    async def signs_in(self) -> None:
+        """Whoever came first is known from here on."""
+        (front, *_) = await self.until(lambda: self.fronts)
+        ada = Identity("https://id.example", "ada", "Ada", frozenset(), 9e9, "oidc")
+        self._known.enter_context(self.crowd.signed_in(front.arrival.connection_id, ada))
 
     async def until(self, condition: Callable[[], Any]) -> Any:
         while not (found := condition()):
@@ -362,7 +370,7 @@ def test_a_stop_accepts_nobody_and_waits_for_who_is_here(scene: Make, spin: Spin
 
     async def play() -> None:
         client = it.client()
-        await it.until(lambda: it.fronts)
+        await it.signs_in()
         stopping = it.server.stopService()
         await it.scheduler.sleep(0)
         with pytest.raises(ConnectionRefusedError):
@@ -371,6 +379,49 @@ def test_a_stop_accepts_nobody_and_waits_for_who_is_here(scene: Make, spin: Spin
         assert await it.hears(client) == b"still here" and not stopping.called
         client.close()
         await stopping
+
+    spin(play())
+
+
+def test_a_stop_cuts_off_at_once_who_has_not_said_who_he_is(scene: Make, spin: Spin) -> None:
+    ended: list[str] = []
+
+    async def asks(front: Front) -> None:
+        try:
+            await front.connection.read()
+        except CancelledError:
+            ended.append("cancelled")
+            raise
+
+    it = scene(asks, drain_s_max=600.0)
+
+    async def play() -> None:
+        known, client = it.client(), it.client()
+        await it.signs_in()
+        await it.until(lambda: len(it.fronts) == 2)
+        stopping = it.server.stopService()
+        stranger = client if it.fronts[0].connection.peer.port == known.getsockname()[1] else known
+        assert await it.hears(stranger) == b"" and ended == ["cancelled"] and not stopping.called
+        (known if stranger is client else client).send(b"thanks")
+        await stopping
+
+    spin(play())
+
+
+def test_a_stop_does_not_wait_for_clients_that_have_heard_all_to_end_their_half(scene: Make, spin: Spin) -> None:
+    async def says(front: Front) -> None:
+        await front.connection.write(b"good-bye" * 100_000)
+
+    it = scene(says, drain_s_max=600.0)
+
+    async def play() -> None:
+        client, heard = it.client(), b""
+        await it.signs_in()
+        stopping = it.server.stopService()
+        while data := await it.hears(client):
+            heard += data
+        await stopping
+        assert heard == b"good-bye" * 100_000
 
     spin(play())
 
@@ -416,7 +467,7 @@ def test_a_stop_cuts_off_who_stays_and_lets_their_runs_clean_up(scene: Make, spi
 
     async def play() -> None:
         client = it.client()
-        await it.until(lambda: it.fronts)
+        await it.signs_in()
         await it.server.stopService()
         assert ended == ["cancelled", "noted"] and await it.hears(client) == b""
 

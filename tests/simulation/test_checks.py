@@ -173,8 +173,8 @@ def test_no_recording_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_relay_that_forgets_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     class Deaf(relay.Relay):
-        async def run(self, ended: ISignal) -> str:
-            return await super().run(self.scheduler.signal())
+        async def run(self, ended: ISignal, stopping: ISignal) -> str:
+            return await super().run(self.scheduler.signal(), self.scheduler.signal())
 
     monkeypatch.setattr(session, "Relay", Deaf)
     assert says(found(), r"after its right had ended|after the session's right had ended")

@@ -240,10 +240,13 @@ class World:
             return
         self._is_stopping = True
         self.trace.note("gateway", "stops")
+        self.gateway.leases.stop()
+        self.clock.callLater(self.limits.drain_s_max, self._drained)
+        self.clock.callLater(2 * self.limits.drain_s_max, self._cut_off)
+
+    def _drained(self) -> None:
         for lease in self.gateway.leases.live():
             self.witness.revoked(lease.session_id)
-        self.gateway.leases.end_all(Revoked("The gateway is stopping; connect again in a moment."))
-        self.clock.callLater(self.limits.drain_s_max, self._cut_off)
 
     def _cut_off(self) -> None:
         for connection, (running, seen) in tuple(self._serving.items()):
