@@ -7,11 +7,8 @@ not paused.
 
 from collections.abc import Callable
 
+from hoopproxy.wire.lines import HOLD_S, TERMINAL_HOLD_S
 from hoopproxy.wire.ssh.channels import Channel
-
-HOLD_S = 0.25
-TERMINAL_HOLD_S = 0.03
-"""A pause that a person does not notice between a key and its echo."""
 
 PASSED_OVER_MAX = 64
 """Packets of output: an SSH server with several streams under way sends of each in turn."""

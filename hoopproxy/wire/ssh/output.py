@@ -8,9 +8,9 @@ from collections import deque
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.model import Side
+from hoopproxy.wire.lines import LINE_BYTES_MAX, Lines
 from hoopproxy.wire.ssh import messages
 from hoopproxy.wire.ssh.draft import STREAMS, Draft
-from hoopproxy.wire.ssh.lines import LINE_BYTES_MAX, Lines
 from hoopproxy.wire.ssh.messages import STDERR, UINT32_MAX
 
 PIECE_BYTES_MAX = 32_768

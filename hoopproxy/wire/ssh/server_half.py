@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from hoopproxy.events import Action, Completed, Faulted, Plan, Rejected, Reply, Shape, Statement
 from hoopproxy.model import Side
+from hoopproxy.wire.lines import Lines, cutter_of, shape_of
 from hoopproxy.wire.ssh import messages, requests
 from hoopproxy.wire.ssh.channels import OWN_NUMBERS_FROM, Channel, Channels, End
 from hoopproxy.wire.ssh.draft import STREAMS, Draft
 from hoopproxy.wire.ssh.holding import Holding
 from hoopproxy.wire.ssh.intake import Intake
-from hoopproxy.wire.ssh.lines import Lines, cutter_of, shape_of
 from hoopproxy.wire.ssh.messages import DATA, EXTENDED_DATA, PROHIBITED, STDERR, Reader, misplaced
 from hoopproxy.wire.ssh.output import Output
 from hoopproxy.wire.ssh.owed import GLOBAL

@@ -23,8 +23,8 @@ from hoopproxy.events import (
     Streamed,
 )
 from hoopproxy.model import Side
-from hoopproxy.wire.ssh.holding import HOLD_S, PASSED_OVER_MAX, TERMINAL_HOLD_S
-from hoopproxy.wire.ssh.lines import LINE_BYTES_MAX
+from hoopproxy.wire.lines import HOLD_S, LINE_BYTES_MAX, TERMINAL_HOLD_S
+from hoopproxy.wire.ssh.holding import PASSED_OVER_MAX
 
 from . import speech as say
 from .rig import Rig, calls, keep, plan

@@ -7,19 +7,22 @@ an empty one has nothing to mask.
 import re
 
 from hoopproxy.events import Field, Format, Plan, Shape
-from hoopproxy.wire.kernel import Cutter
+from hoopproxy.wire.cells import Cells
 
 LINE_BYTES_MAX = 65_536
 """What is held of a line that has no end. A longer one is cut where no number or word is, if there is such a place."""
 
-_BATCH_BYTES_MAX = 1 << 20
+HOLD_S = 0.25
+TERMINAL_HOLD_S = 0.03
+"""After a pause so long an unfinished line is shown: one that a person does not notice between a key and its echo."""
+
+_CHUNK_BYTES_MAX = 1 << 20
+"""What comes at once is never more (`limits.chunk_bytes_max`), and may end a line."""
+
 _TEXT_OID = 25  # pg_type.dat
 
 _ENDS = re.compile(rb"([\r\n]+)")
 _CUTS = tuple(re.compile(rb"(?s).*[^%b]" % kept) for kept in (rb"0-9A-Za-z\x80-\xff -", rb"0-9 -"))
-
-_CELL_AT = 11
-"""A DataRow of one cell: its kind, its length, how many cells, the cell's length."""
 
 
 def shape_of(stream: str) -> Shape:
@@ -27,17 +30,19 @@ def shape_of(stream: str) -> Shape:
     return Shape((Field(stream, "", 0, 0, _TEXT_OID, -1, Format.TEXT),))
 
 
-def cutter_of(plan: Plan) -> Cutter:
-    """The row kernel, ready for lines: what a mask does to a cell it does to a line."""
-    return Cutter(plan.operations, _BATCH_BYTES_MAX)
+def cutter_of(plan: Plan) -> Cells:
+    """What a mask does to a cell it does to a line."""
+    (operation,) = plan.operations
+    return Cells(operation, LINE_BYTES_MAX + _CHUNK_BYTES_MAX)
 
 
 class Lines:
-    """What came of a stream and was not given yet is `held`."""
+    """What came of a stream and was not given yet is `held`; of `count` lines, `changed` are not what they were."""
 
-    def __init__(self, cutter: Cutter) -> None:
+    def __init__(self, cutter: Cells) -> None:
         self._cutter = cutter
         self.held = bytearray()
+        self.count = self.changed = 0
 
     def feed(self, data: bytes) -> bytes:
         """The lines that are complete with these bytes, masked. @raise AddonFailure."""
@@ -70,17 +75,10 @@ class Lines:
     def _masked(self, text: bytes) -> bytes:
         """Each line on its own; the ends between them as they are."""
         parts = _ENDS.split(text)
-        rows = bytearray()
-        for line in parts[::2]:
-            if line:
-                size = len(line)
-                rows += b"D%b\0\1%b%b" % ((size + _CELL_AT - 1).to_bytes(4), size.to_bytes(4), line)
-        cut = self._cutter.cut(rows, 0)
-        assert cut.bytes_used == len(rows)
-        at = 0
-        for index, line in enumerate(parts):
-            if line and not index % 2:
-                total = 1 + int.from_bytes(cut.output[at + 1 : at + 5])
-                parts[index] = cut.output[at + _CELL_AT : at + total]  # a NULL has no bytes
-                at += total
+        places = [index for index in range(0, len(parts), 2) if parts[index]]
+        shown = self._cutter.mask([parts[index] for index in places])
+        for index, line in zip(places, shown, strict=True):
+            self.changed += line != parts[index]
+            parts[index] = line or b""  # a NULL has no bytes
+        self.count += len(places)
         return b"".join(parts)

@@ -1,0 +1,1 @@
+"""HTTP, and Kubernetes as a reading of it: machines without I/O."""
