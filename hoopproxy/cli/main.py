@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-VERBS = ("check", "demo", "evidence", "sessions", "token")
+VERBS = ("ca", "check", "demo", "evidence", "kube-config", "sessions", "token")
 
 
 class Verbs(click.Group):
@@ -15,10 +15,11 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb `V` is the object `V` in the file `V`."""
+        """The verb `V` is the object `V` in the file `V`, with "_" for each "-"."""
         if cmd_name not in VERBS:
             return None
-        verb: click.Command = getattr(import_module(f"hoopproxy.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        verb: click.Command = getattr(import_module(f"hoopproxy.cli.{name}"), name)
         return verb
 
 

@@ -34,11 +34,14 @@ class Proof:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Verification:
-    """One handshake with one target. @raise UpstreamUnreachable: the authorities' file can't be read."""
+    """One handshake with one target, that `offers` these protocols within TLS, the most wanted first (ALPN, RFC 7301).
 
-    def __init__(self, target: Target) -> None:
+    @raise UpstreamUnreachable: the authorities' file can't be read.
+    """
+
+    def __init__(self, target: Target, offers: tuple[str, ...] = ()) -> None:
         assert target.tls is not None, "its dialer said that it is fit"
-        self._target, self._tls = target, target.tls
+        self._target, self._tls, self._offers = target, target.tls, [offer.encode("ascii") for offer in offers]
         self._is_pinned_alone = target.tls.ca_file is None and bool(target.tls.pins)
         self._chain_error = ""
         self._context = context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -53,6 +56,8 @@ class Verification:
         connection = SSL.Connection(self._context, None)
         if not _is_address(self._tls.server_name):  # RFC 6066 §3: no literals in SNI
             connection.set_tlsext_host_name(self._tls.server_name.encode("ascii"))
+        if self._offers:
+            connection.set_alpn_protos(self._offers)
         connection.set_connect_state()
         return connection
 

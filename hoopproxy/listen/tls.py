@@ -1,8 +1,9 @@
 """The gateway's own certificate, as what a TLS handshake with a client needs, and the client's, where it is wanted.
 
-Knows no protocol but its ALPN name, and no client.
+Knows no protocol but its ALPN names, and no client.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +20,7 @@ from zope.interface import implementer
 from hoopproxy.chains import broken
 from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError, ProtocolViolation, Refused
+from hoopproxy.listen.authority import Leaf
 from hoopproxy.model import Arrival
 from hoopproxy.proofs import HeldKey
 from hoopproxy.settings import ListenerSettings, Plaintext
@@ -27,27 +29,72 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and AEAD alone (RFC 9325 §4.2). TLS 1.3 has no others."""
 
 
+type Alpn = Callable[[str], Sequence[bytes]]
+"""Which protocols there are for a client that wants to reach that host ("" for none); of those the first that it
+offers, too, is agreed on."""
+
+
+def no_alpn(_: str) -> Sequence[bytes]:
+    """None."""
+    return ()
+
+
+def server_context(alpn: Alpn, chain: Sequence[x509.Certificate] = ()) -> SSL.Context:
+    """For TLS 1.2 and 1.3 with clients. `chain` are shown behind whatever certificate is."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS)
+    context.set_options(
+        SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+
+    def agreed(connection: SSL.Connection, offered: list[bytes]) -> Any:
+        fitting = (each for each in alpn(server_name(connection)) if each in offered)
+        return next(fitting, SSL.NO_OVERLAPPING_PROTOCOLS)
+
+    context.set_alpn_select_callback(agreed)
+    for link in chain:
+        context.add_extra_chain_cert(link)
+    return context
+
+
+def server_name(connection: SSL.Connection) -> str:
+    """Whom the client wants to reach, by its SNI (RFC 6066 §3), in lower case; "" for nobody."""
+    return (connection.get_servername() or b"").decode("ascii", "backslashreplace").lower()
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificate:
-    """The listener's certificate, chain and key, for TLS 1.2 and 1.3; give it to `Connection.start_tls`.
+    """The gateway's certificate, chain and key, for a handshake; give it to `Connection.start_tls`.
 
-    `alpn` is the one protocol that is agreed on with clients that offer it; "" for none. @raise ConfigError: a file
-    that is none.
+    It is the listener's own, or, where that has none, `minted` for the host that a client wants to reach ("" for
+    none) at an address of ours, and then shown before `chain`. `names` are those of the listener's own.
+
+    @raise ConfigError: a file that is none.
     """
 
-    def __init__(self, settings: ListenerSettings, alpn: bytes = b"") -> None:
-        self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_cipher_list(CIPHERS)
-        context.set_options(
-            SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_CIPHER_SERVER_PREFERENCE
-        )
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        context.set_alpn_select_callback(lambda _, offered: alpn if alpn in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
-        self._load(settings)
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        alpn: Alpn = no_alpn,
+        minted: Callable[[str, str], Leaf] | None = None,
+        chain: Sequence[x509.Certificate] = (),
+    ) -> None:
+        is_own = minted is None or bool(settings.certificate_file or settings.key_file)
+        self._context = server_context(alpn, () if is_own else chain)
+        self._addresses: WeakKeyDictionary[SSL.Connection, str] = WeakKeyDictionary()
+        self.names: frozenset[str] = frozenset()
+        if minted is None or is_own:
+            self._load(settings)
+        else:
+            self._context.set_tlsext_servername_callback(
+                lambda connection: minted(server_name(connection), self._addresses[connection]).show(connection)
+            )
 
     def serverConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
+        self._addresses[connection] = tls_protocol.wrappedProtocol.transport.getHost().host
         connection.set_accept_state()
         return connection
 
@@ -66,6 +113,7 @@ class Certificate:
         try:
             certificate, *chain = load_pem_x509_certificates(Path(settings.certificate_file).read_bytes())
             self._context.use_certificate(certificate)
+            self.names = _names(certificate)
             for link in chain:
                 self._context.add_extra_chain_cert(link)
         except (OSError, ValueError, SSL.Error) as why:
@@ -84,8 +132,14 @@ class Certificate:
 class MutualCertificate(Certificate):
     """The same, for clients that must show a certificate of the listener's `client_ca`. @raise ConfigError."""
 
-    def __init__(self, settings: ListenerSettings) -> None:
-        super().__init__(settings)
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        alpn: Alpn = no_alpn,
+        minted: Callable[[str, str], Leaf] | None = None,
+        chain: Sequence[x509.Certificate] = (),
+    ) -> None:
+        super().__init__(settings, alpn, minted, chain)
         file = settings.client_ca_file
         try:
             load_pem_x509_certificates(Path(file).read_bytes())
@@ -149,6 +203,15 @@ def is_clear_allowed(settings: ListenerSettings, arrival: Arrival, connection: C
     near = arrival.client.address, connection.peer.address
     is_near = all(address.is_loopback for address in near)
     return settings.plaintext is Plaintext.ALWAYS or (settings.plaintext is Plaintext.LOOPBACK and is_near)
+
+
+def _names(certificate: x509.Certificate) -> frozenset[str]:
+    """The hosts that it is for, in lower case and without those that stand for many."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return frozenset()
+    return frozenset(name.lower() for name in found.get_values_for_type(x509.DNSName) if "*" not in name)
 
 
 def _is_clients(certificate: x509.Certificate) -> bool:

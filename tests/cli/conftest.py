@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
 from typing import Any
@@ -123,16 +123,20 @@ def ssh_recording(site: Site) -> Path:
         Transferred(4, "rename", tax, "/home/ada/old", outcome="Permission denied"),
         *(Completed(4, "exit 0", 0), Closed(4), Completed(2, "exit 3", 0), Closed(2)),
     ]
+    return record(site, "5511", told, Keeping(stream_bytes_max=25))
+
+
+def record(site: Site, connection: str, told: Sequence[Record], keeping: Keeping, *first: Lines) -> Path:
+    """Keep a recording of these events, an eighth of a second apart."""
     zone, sealed = read_public(site.secrets / "zone.pub"), read_public(site.secrets / "sealed.pub")
     keys = os.urandom(32), os.urandom(32)
-    wraps = Readers(zone, sealed).wraps(SESSION, "5511", *keys)
-    writer = Writer(Header(SESSION, "5511", "gw", "EU", "rows", "strict", 1_700_000_000_000, **wraps), *keys)
-    transcript = Transcript(Keeping(stream_bytes_max=25))
-    lines = [transcript.recorded(1_700_000_000 + at_s / 8, (record,)) for at_s, record in enumerate(told)]
-    file = RecordingFile(site.state / "recordings", SESSION, "5511", writer.start)
-    file.append(
-        writer.seal(joined([*lines, transcript.closed(1_700_000_100, Tally(statements=4), "left")]), final=True)
-    )
+    wraps = Readers(zone, sealed).wraps(SESSION, connection, *keys)
+    writer = Writer(Header(SESSION, connection, "gw", "EU", "rows", "strict", 1_700_000_000_000, **wraps), *keys)
+    transcript = Transcript(keeping)
+    lines = [transcript.recorded(1_700_000_000 + at_s / 8, (event,)) for at_s, event in enumerate(told)]
+    file = RecordingFile(site.state / "recordings", SESSION, connection, writer.start)
+    end = transcript.closed(1_700_000_100, Tally(statements=4), "left")
+    file.append(writer.seal(joined([*first, *lines, end]), final=True))
     file.close()
     return site.state / "recordings" / file.location
 
