@@ -10,12 +10,13 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
+from hoopproxy.access.binding import Binding
 from hoopproxy.events import SQL, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.masking.kinds import WORDS, kinds
 from hoopproxy.masking.syntax import Unreadable, statements
-from hoopproxy.model import Allow, Answer, Passage, Permit, Refuse
+from hoopproxy.model import Allow, Answer, Passage, Refuse
 
 SENTENCE = "{kind} statements are not allowed on {target}: ask its owner, or send the statement another way."
 
@@ -46,24 +47,11 @@ type Kind = Annotated[str, AfterValidator(_known)]
 type Sentence = Annotated[str, AfterValidator(_sentence)]
 
 
-class Rule(BaseModel):
+class Rule(Binding):
     """One [[addon.NAME.rule]] table: which kinds are refused, on which targets, to people with which roles."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     deny: tuple[Kind, ...] = Field(min_length=1, description="Kinds of statement, such as DROP.")
-    targets: frozenset[str] = Field(default=frozenset(), description="Names of targets; empty means all.")
-    roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule binds; empty means everybody.")
-    except_roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule does not bind.")
     sentence: Sentence = Field(default=SENTENCE, description="What the client is told, with {kind} and {target} in it.")
-
-    def binds(self, permit: Permit) -> bool:
-        """Whether the rule holds in this session."""
-        return (
-            (not self.targets or permit.target.name in self.targets)
-            and (not self.roles or bool(self.roles & permit.roles))
-            and not self.except_roles & permit.roles
-        )
 
 
 class Settings(BaseModel):

@@ -16,7 +16,7 @@ from hoopproxy.config.model import Config
 from hoopproxy.disk.keys import make_keys
 from hoopproxy.registry import ADDONS, build
 from hoopproxy.scheduler import TwistedScheduler
-from tests.config.conftest import BROKER
+from tests.config.conftest import BROKER, WEB
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -29,7 +29,7 @@ def config(tmp_path: Path) -> Config:
     (directory / "data").mkdir()
     make_keys(directory / "secrets")
     (directory / "secrets" / "credentials").mkdir()
-    for name in ("pseudonym.key", "email-hash.key", "gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER):
+    for name in ("pseudonym.key", "email-hash.key", "gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER, *WEB):
         (directory / "secrets" / name).write_bytes(bytes(32))
         (directory / "secrets" / name).chmod(0o600)
     writer = MMDBWriter(6, "GeoLite2-Country", languages=["en"], ipv4_compatible=True)
