@@ -20,17 +20,18 @@ PORT_BASE = 6432
 )
 @click.option(
     "--port-base",
-    type=click.IntRange(0, 65533),
+    type=click.IntRange(0, 65531),
     default=PORT_BASE,
     show_default=True,
-    help="The gateway's port for PostgreSQL; the next two are for SSH and raw TCP. 0 takes any free ones.",
+    help="The gateway's port for PostgreSQL; the next four: SSH, raw TCP, HTTP, Kubernetes. 0 takes any free ones.",
 )
 def demo(once: bool, as_json: bool, directory: Path | None, port_base: int) -> None:
     """Start a gateway, a real PostgreSQL, sshd and an identity provider on this machine, and show what they do.
 
     Two people ask the same question; each sees what the policy lets them see, from where they sit. Then a refused
     place, a forged token, a statement that would get around a mask, a session that is ended, its recording; the same
-    over SSH, a protocol that nobody can parse, and the evidence, verified. Afterwards everything stays up until Ctrl-C.
+    over SSH, HTTP and Kubernetes, a protocol that nobody can parse, and the evidence, verified. Afterwards everything
+    stays up until Ctrl-C.
     """
     if once and as_json:
         raise Mistake("--once ends after the tour, and --json gives none: take one of them.")

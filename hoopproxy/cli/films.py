@@ -1,10 +1,10 @@
 """Films of what was run: which one is meant, and where it goes. Knows asciicasts only as lines to write."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from hoopproxy.cli.answers import Mistake, Negative, printable
+from hoopproxy.cli.new_files import write_new
 from hoopproxy.cli.recorded import Recorded
 from hoopproxy.evidence.asciicast import cast, runs
 
@@ -34,17 +34,4 @@ def chosen(recordings: Sequence[Recorded], connection: str | None, statement: in
 
 def write(recorded: Recorded, statement: int, output: Path, *, raw: bool) -> None:
     """Write the film; nobody else may read it. @raise Negative: it can't be written, or the recording was changed."""
-    try:
-        handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as why:
-        raise Negative(f"{output} exists already; evidence never replaces a file.") from why
-    except OSError as why:
-        raise Negative(f"{output}: {why.strerror}.") from why
-    try:
-        with open(handle, "wb") as file:
-            file.writelines(cast(recorded.lines(), statement, raw=raw))
-    except BaseException as why:
-        output.unlink()
-        if isinstance(why, OSError):
-            raise Negative(f"{output}: {why.strerror}.") from why
-        raise
+    write_new(output, cast(recorded.lines(), statement, raw=raw))

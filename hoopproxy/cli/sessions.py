@@ -20,7 +20,9 @@ from hoopproxy.cli.answers import (
     print_table,
     printable,
 )
+from hoopproxy.cli.archives import archive, written
 from hoopproxy.cli.configured import configuration, recordings_directory
+from hoopproxy.cli.new_files import write_new
 from hoopproxy.cli.recorded import Recorded, readable, recordings
 from hoopproxy.cli.transcript import Page
 from hoopproxy.cli.watch import watch as shown_live
@@ -32,7 +34,7 @@ TITLES = ("session", "who", "target", "account", "client", "zones", "since", "co
 
 @click.group()
 def sessions() -> None:
-    """Sessions: list, show, watch, follow, kill, and films of what was shown."""
+    """Sessions: list, show, watch, follow, kill, and films and HTTP archives of what was done."""
 
 
 def control_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -183,6 +185,39 @@ def cast(
         print_json({"output": output.absolute(), **told})
     else:
         click.echo(f"{output}: #{number} {printable(title)}")
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@config_option
+@click.option("--zone-key", type=click.Path(path_type=Path), required=True, help="Private key file.")
+@click.option("--sealed-key", type=click.Path(path_type=Path), help="The second one: addresses and what was sent, too.")
+@click.option("--connection", help="Only that one of the session's connections.")
+@click.option("--output", type=click.Path(path_type=Path), help="The file to write, which must be new; or to stdout.")
+@json_option
+def har(
+    session_id: str,
+    config_file: Path,
+    zone_key: Path,
+    sealed_key: Path | None,
+    connection: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the HTTP exchanges of session ID as a HAR 1.2, which browsers' developer tools open.
+
+    It is derived from the recording: the same keys make the same HAR, always.
+    """
+    found = archive(session_id, _recordings(config_file, session_id, zone_key, sealed_key), connection)
+    if output is None:
+        click.echo(written(found), nl=False)
+        return
+    write_new(output, [written(found)])
+    count = len(found["log"]["entries"])
+    if as_json:
+        print_json({"output": output.absolute(), "entries": count})
+    else:
+        click.echo(f"{output}: {count} {'request' if count == 1 else 'requests'}")
 
 
 def _recordings(config_file: Path, session_id: str, zone_key: Path, sealed_key: Path | None) -> list[Recorded]:

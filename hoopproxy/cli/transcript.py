@@ -13,7 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hoopproxy.cli import exchanges
 from hoopproxy.cli.answers import console, printable
+from hoopproxy.cli.exchanges import BODIES
 
 NULL = "∅"
 
@@ -40,6 +42,8 @@ class Page:
         self._decoders: dict[tuple[int, str], IncrementalDecoder] = {}
         self._unfinished: dict[tuple[int, str], str] = {}
         self._last: tuple[int, str] | None = None
+        self._calls: dict[int, int] = {}  # HTTP requests, and how many values were masked in the response
+        self._texts: set[tuple[int, str]] = set()  # bodies that are shown
 
     def show(self, lines: Iterable[Line]) -> None:
         """All of it."""
@@ -59,6 +63,9 @@ class Page:
             case {"event": "transferred"}:
                 self._transferred(line)
                 return
+            case {"event": "rows", "statement": number} if number in self._calls:
+                self._calls[number] += line["cells_masked"]
+                return
             case {"event": "rows", "cells": cells}:
                 self._add(self._titles, *cells)
                 return
@@ -74,13 +81,27 @@ class Page:
             case {"event": "asked"}:
                 self._say(line, f"#{line['statement']} {line['action']}", _statement(line))
                 self._parameters(line)
+                self._called(line)
             case {"event": "rejected"}:
                 self._say(line, f"#{line['statement']} refused", _statement(line), "bold red")
                 self._more(line["sentence"])
+                self._called(line)
+            case {"event": "answered"}:
+                status, rest = exchanges.answer(line)
+                self._say(line, f"#{line['statement']} {status}", rest)
+                self._note_text(line["statement"], "response", line["headers"])
+            case {"event": "message"}:
+                self._more(exchanges.message(line))
             case {"event": "columns", "columns": columns}:
                 self._titles = tuple(column["name"] for column in columns)
             case {"event": "completed", "tag": tag} if tag.startswith(("exit ", "signal ")):
+                self._calls.pop(line["statement"], None)
                 self._say(line, f"#{line['statement']} ended", tag)
+            case {"event": "completed", "statement": number} if number in self._calls:
+                masked = self._calls.pop(number)
+                self._texts -= {(number, stream) for stream in BODIES}
+                if line["row_count"]:
+                    self._more(f"{line['row_count']} values, {masked} of them masked")
             case {"event": "completed"}:
                 self._more(f"{line['row_count']} rows, {line['tag']}")
             case {"event": "faulted"}:
@@ -90,10 +111,14 @@ class Page:
             case {"event": "terminal"}:
                 self._more(f"terminal {line['term']} {line['columns']}x{line['rows']}")
             case {"event": "stream-ended"}:
-                self._decoders.pop((line["statement"], line["stream"]), None)
+                which = line["statement"], line["stream"]
+                self._decoders.pop(which, None)
+                self._texts.discard(which)
+                if line["stream"] in BODIES:
+                    self._more(f"#{line['statement']} {line['stream']} of {line['bytes']} bytes")
                 if line["dropped"]:
-                    which = f"{line['dropped']} of {line['bytes']} bytes of {line['stream']}"
-                    self._more(f"{which} were not kept; SHA-256 of all: {line.get('sha256', '(sealed)')}")
+                    lost = f"{line['dropped']} of {line['bytes']} bytes of {line['stream']}"
+                    self._more(f"{lost} were not kept; SHA-256 of all: {line.get('sha256', '(sealed)')}")
             case {"event": "closed", "tally": tally}:
                 self._say(
                     line, "closed", f"{line['reason']}; {', '.join(f'{_words(k)} {v}' for k, v in tally.items())}"
@@ -116,6 +141,16 @@ class Page:
                     self._more(f"${number} = {NULL if value is None else value}")
                 case {"bytes": count, "sha256": digest}:
                     self._more(f"${number} is {count} bytes long, SHA-256 {digest}")
+
+    def _called(self, line: Line) -> None:
+        if "http" in line:
+            self._calls[line["statement"]] = 0
+            self._more(exchanges.asked_for(line))
+            self._note_text(line["statement"], "request", line["http"].get("headers", ()))
+
+    def _note_text(self, number: int, stream: str, headers: Iterable[Mapping[str, Any]]) -> None:
+        if exchanges.is_text(headers):
+            self._texts.add((number, stream))
 
     # Tables -----------------------------------------------------------------------------------------------------------
 
@@ -153,6 +188,8 @@ class Page:
     def streamed(self, line: Line) -> None:
         """A piece of a stream, as lines in which nothing moves a terminal."""
         which, text = self.decoded(line)
+        if which[1] in BODIES and which not in self._texts:
+            return  # its length is told at its end
         text = self._unfinished.pop(which, "") + text
         if which[1] == "stdin":
             text = text.replace("\r", "\n")  # what the key says that ends a line

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from hoopproxy.cli.answers import printable
+from hoopproxy.cli.exchanges import BODIES
 from hoopproxy.cli.recorded import readable
 from hoopproxy.cli.transcript import Line, Page
 from hoopproxy.evidence.screen import RESET, Screen
@@ -50,6 +51,10 @@ class LivePage(Page):
 
     def streamed(self, line: Line) -> None:
         """A piece of a stream, on the watcher's screen."""
+        if line["stream"] in BODIES:  # nothing that a terminal was meant to show
+            self._leave()
+            super().streamed(line)
+            return
         (number, _), text = self.decoded(line)
         screen = self._screens.setdefault(number, Screen())
         if self._showing not in (None, number):
@@ -60,6 +65,10 @@ class LivePage(Page):
 
     def end_streams(self) -> None:
         """The gateway's own lines begin at the left, in plain letters."""
+        self._leave()
+        super().end_streams()
+
+    def _leave(self) -> None:
         if self._is_amid:
             self._write("\r\n")
 

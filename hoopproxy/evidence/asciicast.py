@@ -4,11 +4,13 @@ Pure, and the same film for the same lines, always. Format: asciicast v3 (docs.a
 neither files nor keys: what could not be opened is not in the lines, and so not in the film.
 """
 
+import shlex
 from base64 import b64decode
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Mapping
 from signal import Signals
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -73,7 +75,7 @@ class _Film:
                 self._terminal = line
             case "terminal":
                 yield self._event(line, "r", "{}x{}".format(*_size(line)))
-            case "streamed" if "raw" in line:
+            case "streamed" if "raw" in line and line["stream"] in STREAMS:
                 yield from self.start()
                 text = self._decoders[line["stream"]].decode(b64decode(line["raw"]))
                 yield from self._text(line, line["stream"], text)
@@ -110,8 +112,7 @@ class _Film:
         if self._terminal is not None and self._terminal["term"]:
             term["type"] = self._terminal["term"]
         header: dict[str, Any] = {"version": 3, "term": term, "timestamp": self._at_ms // 1000}
-        verb, _, command = str(self._asked.get("text", "")).partition(" ")
-        if verb == "exec":
+        if command := _command(self._asked):
             header["command"] = command
         yield _line(header | {"title": _title(self._asked)})
 
@@ -130,6 +131,15 @@ class _Film:
         if line is not None:
             self._at_ms = max(before_ms, int(line["at_ms"]))
         return _line([(self._at_ms - before_ms) / 1000, code, data])
+
+
+def _command(asked: Line) -> str:
+    """What was run, as far as it may be read; "" for a shell. In a pod it is asked for in a query."""
+    if "http" in asked:
+        words = [word for name, word in parse_qsl(asked["http"].get("query", "")) if name == "command"]
+        return shlex.join(words)
+    verb, _, command = str(asked.get("text", "")).partition(" ")
+    return command if verb == "exec" else ""
 
 
 def _size(terminal: Line | None) -> tuple[int, int]:

@@ -13,12 +13,14 @@ from typing import Any
 import orjson
 
 from hoopproxy.events import (
+    Answered,
     Asked,
     Closed,
     Columns,
     Completed,
     Copied,
     Faulted,
+    Message,
     Omitted,
     Parameter,
     Record,
@@ -29,11 +31,13 @@ from hoopproxy.events import (
     Terminal,
     Transferred,
 )
+from hoopproxy.evidence.exchanges import MESSAGES, fields_told, http_parameters, request_sealed, request_told
 from hoopproxy.evidence.streams import Keeping, Streams, Sum
-from hoopproxy.model import Passage, Tally
+from hoopproxy.model import Passage, Side, Tally
 
-STDIN = "stdin"
-"""What is typed may be a password: it is sealed, and so is its digest, by which a short text could be guessed."""
+SEALED_STREAMS = frozenset({"stdin", "request", MESSAGES[Side.CLIENT]})
+"""What is typed or sent may be a password: it is sealed, and so is its digest, by which a short text could be
+guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Transcript:
         """The first line: who came from where, in clear, for those who may read the recording."""
         permit = passage.permit
         who = permit.identity
+        http = http_parameters(permit.parameters.items())
         return self._lines(
             at_s,
             "opened",
@@ -90,6 +95,7 @@ class Transcript:
                 "database": permit.database,
                 "grant_id": permit.grant.grant_id,
                 "peer": str(passage.peer),
+                **({"http": http} if http else {}),
             },
         )
 
@@ -148,18 +154,30 @@ class Transcript:
                 if not kept:
                     return NOTHING
                 which: dict[str, Any] = {"statement": number, "stream": stream}
-                return self._half_sealed(at_s, "streamed", which, {"raw": b64encode(kept).decode()}, stream == STDIN)
+                return self._half_sealed(at_s, "streamed", which, {"raw": b64encode(kept).decode()}, _is_sealed(stream))
             case Transferred(number, operation, path, new_path, bytes_count, sha256, outcome, detail):
                 done = {"statement": number, "operation": operation, "detail": detail}
                 result = {"bytes": bytes_count, "sha256": sha256, "outcome": outcome}
                 return self._lines(at_s, "transferred", done | result, {"path": path, "new_path": new_path})
+            case Answered(number, status, version, headers):
+                kept_fields = [] if number in self._secret else fields_told(headers)  # they may quote the address
+                head = {"statement": number, "status": status, "version": version}
+                return self._lines(at_s, "answered", head | {"headers": kept_fields})
+            case Message(number, side, is_text, raw):
+                kept = self._streams.passed(number, MESSAGES[side], raw)
+                if raw and not kept:
+                    return NOTHING
+                which = {"statement": number, "side": side.value, "is_text": is_text, "bytes": len(raw)}
+                more = {"raw": b64encode(kept).decode()}
+                return self._half_sealed(at_s, "message", which, more, _is_sealed(MESSAGES[side]))
             case Closed(number):
+                self._secret.discard(number)
                 return joined([self._sum(at_s, one) for one in self._streams.closed(number)])
 
     def _sum(self, at_s: float, one: Sum) -> Lines:
         which = {"statement": one.statement_number, "stream": one.stream}
         counts = {"bytes": one.bytes_count, "dropped": one.dropped}
-        return self._half_sealed(at_s, "stream-ended", which | counts, {"sha256": one.sha256}, one.stream == STDIN)
+        return self._half_sealed(at_s, "stream-ended", which | counts, {"sha256": one.sha256}, _is_sealed(one.stream))
 
     def _half_sealed(
         self, at_s: float, event: str, told: dict[str, Any], more: dict[str, Any], is_sealed: bool
@@ -175,12 +193,14 @@ class Transcript:
             "outline": statement.outline,
             "parameter_count": len(statement.parameters),
             "secret": statement.secret,
+            **request_told(statement),
         }
         sealed = None
         if not statement.secret:
             sealed = {
                 "text": statement.text,
                 "parameters": [_parameter(parameter) for parameter in statement.parameters],
+                **request_sealed(statement),
             }
         return self._lines(at_s, event, told | more, sealed)
 
@@ -188,6 +208,10 @@ class Transcript:
         self._seq += 1
         head = {"seq": self._seq, "at_ms": int(at_s * 1000), "event": event}
         return Lines(_line(head | told), _line({"seq": self._seq} | sealed) if sealed is not None else b"")
+
+
+def _is_sealed(stream: str) -> bool:
+    return stream in SEALED_STREAMS
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -11,7 +11,17 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoopproxy.events import Action, Asked, Closed, Completed, Record, Streamed, Terminal
+from hoopproxy.events import (
+    Action,
+    Asked,
+    Closed,
+    Completed,
+    HttpRequest,
+    KubernetesRequest,
+    Record,
+    Streamed,
+    Terminal,
+)
 from hoopproxy.events import Statement as Asking
 from hoopproxy.evidence.asciicast import cast, runs
 from hoopproxy.evidence.recording import Header, Readers, Writer, read
@@ -190,6 +200,29 @@ def test_films_can_be_made_of_what_was_run() -> None:
     assert runs(lines_of(*SESSION)) == {2: "shell", 3: "exec ls -l /secret"}
     assert runs(lines_of(*SESSION, both=False)) == {2: "shell", 3: "exec ls"}
     assert list(cast(lines_of(*SESSION), 7)) == []
+
+
+def test_what_runs_in_a_pod_is_a_film_like_any_other() -> None:
+    query = "command=sh&command=-c&command=echo%20hi&container=web&stdin=true"
+    path = "/api/v1/namespaces/shop/pods/web-0/exec"
+    ran = Asking(
+        5,
+        Action.RUN,
+        f"GET {path}?{query}",
+        "create pods/exec in shop",
+        http=HttpRequest("GET", "k8s.example.com", path, query, "HTTP/1.1"),
+        kubernetes=KubernetesRequest("create", "", "v1", "pods", "exec", "shop", "web-0"),
+    )
+    told: Told = [
+        *((1.0, Asked(ran)), (1.0, Terminal(5, 90, 25, "")), (1.5, Streamed(5, "stdout", b"hi\r\n"))),
+        *((1.5, Streamed(5, "response", b"no part of it")), (2.0, Completed(5, "exit 7", 0))),
+    ]
+
+    whole, outline = (cast_of(*told, statement=5, both=both) for both in (True, False))
+    assert whole.events == outline.events == [(0.5, "o", "hi\r\n"), (1.0, "x", "7")]
+    assert whole.header["command"] == "sh -c 'echo hi'"
+    assert (outline.header["title"], "command" in outline.header) == ("create pods/exec in shop", False)
+    assert runs(lines_of(*told, both=False)) == {5: "create pods/exec in shop"}
 
 
 def test_a_film_made_again_from_the_stored_recording_is_the_same() -> None:

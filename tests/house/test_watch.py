@@ -14,9 +14,12 @@ from hoopproxy.control.lines import ControlError
 from hoopproxy.errors import AddonFailure, Revoked
 from hoopproxy.events import (
     Action,
+    Answered,
     Asked,
+    Closed,
     Completed,
     Faulted,
+    HttpRequest,
     Record,
     Statement,
     Streamed,
@@ -262,6 +265,34 @@ def test_an_error_may_quote_a_credential_that_nobody_saw_asked() -> None:
 
     assert "tell-nobody" not in repr(eyes.events)
     assert [line["text"] for line in eyes.lines if line["event"] == "faulted"] == ["", "", "at end"]
+
+
+def test_who_comes_late_is_told_which_requests_wait_for_the_rest_of_their_answer() -> None:
+    waits, gone = (
+        Asked(
+            Statement(n, Action.CALL, f"GET /x?{n}", "GET /x", http=HttpRequest("GET", "h", "/x", str(n), "HTTP/2.0"))
+        )
+        for n in (5, 6)
+    )
+    head = (("content-type", "text/event-stream"),)
+    gallery, _ = shown(House(), waits, gone, Answered(5, 200, "HTTP/2.0", head), Closed(6))
+    eyes = Eyes()
+    gallery.watch("s1", eyes)
+
+    assert eyes.kinds == ["opened", "asked", "answered"]
+    assert (eyes.lines[1]["statement"], eyes.lines[2]["status"]) == (5, 200)
+
+
+def test_an_answer_may_quote_an_address_with_a_credential() -> None:
+    http = HttpRequest("GET", "h", "/login", "t=tell-nobody", "HTTP/1.1")
+    secret = Asked(Statement(7, Action.CALL, "GET /login?t=tell-nobody", "GET /login", (), True, http))
+    gallery, showing = shown(House(), secret)
+    eyes = Eyes()
+    gallery.watch("s1", eyes)
+    showing.saw(6.0, [Answered(7, 302, "HTTP/1.1", (("location", "/?t=tell-nobody"),))])
+
+    assert eyes.kinds == ["opened", "asked", "answered"]
+    assert "tell-nobody" not in repr(eyes.events)
 
 
 def test_nothing_is_kept_for_nobody() -> None:
