@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from hoopproxy.addons.cidr_map import CidrMap
 from hoopproxy.addons.known_identities import KnownIdentities
+from hoopproxy.dial.http import HttpDialer
 from hoopproxy.dial.ssh import SshDialer
 from hoopproxy.dial.tcp import TcpDialer
 from hoopproxy.listen.ssh import SshListener
@@ -102,3 +103,16 @@ def test_the_listener_and_the_targets_for_ssh_make_a_gateway(copy: Copy) -> None
     assert SshListener(settings, loaded.limits, TwistedScheduler(clock))
     assert SshDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["shell"]) == ""
     assert TcpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["cache"]) == ""
+
+
+def test_the_listener_and_the_target_for_http_make_a_gateway(copy: Copy) -> None:  # noqa: F811 # the fixture
+    listener, target = blocks("docs/http.md", "toml")  # as in conf/, where their names and port are taken
+    copy.append("hoopproxy.toml", listener.replace('"web"', '"site"').replace("8443", "8444"))
+    copy.append("targets.toml", target.replace('"crm"', '"shop"'))
+    loaded = copy.load()
+    settings = next(each for each in loaded.listeners if each.name == "site")
+    assert (settings.protocol, settings.domain) == ("http", "gw.example.com")
+    clock = Clock()
+    shop = loaded.targets["shop"]
+    assert HttpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(shop) == ""
+    assert shop.http.redirects == {"login.example.com"}

@@ -57,6 +57,7 @@ def together(*more: More) -> More:
         policy="".join(each.policy for each in more),
         authenticators=tuple(name for each in more for name in each.authenticators),
         maskers=tuple(name for each in more for name in each.maskers),
+        guards=tuple(name for each in more for name in each.guards),
     )
 
 

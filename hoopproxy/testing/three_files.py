@@ -42,9 +42,10 @@ mask = "redact"
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """What stands in the files beside PostgreSQL: TOML for the end of each, and names for two of the roles.
+    """What stands in the files beside PostgreSQL: TOML for the end of each, and names for three of the roles.
 
-    `authenticators` are asked behind `corp`, `maskers` behind `masks`; their `[addon.NAME]` tables belong into `main`.
+    `authenticators` are asked behind `corp`, `guards` behind `kinds`, `maskers` behind `masks`; their `[addon.NAME]`
+    tables belong into `main`.
     """
 
     main: str = ""
@@ -52,6 +53,7 @@ class More:
     policy: str = ""
     authenticators: tuple[str, ...] = ()
     maskers: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
 
 
 NO_MORE = More()
@@ -126,7 +128,7 @@ router = "targets"
 grants = ["standing"]
 residency = ["declared", "networks"]
 credentials = ["vault"]
-guards = ["kinds"]
+guards = {_toml(("kinds", *site.more.guards))}
 maskers = {_toml(("masks", *site.more.maskers))}
 enforcement = "enforcement"
 recorder = "recorder"

@@ -1,12 +1,13 @@
-"""A gateway under load over SSH and raw TCP: an sshd and a TCP server behind it, and PostgreSQL for who mixes them."""
+"""A gateway under load over SSH, raw TCP and HTTP: servers of each behind it, and PostgreSQL for who mixes them."""
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from hoopproxy.testing.certificates import Authority
+from hoopproxy.testing.http_stand import HttpSite
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.raw_target import RawTarget
 from hoopproxy.testing.ssh_keys import new_key
@@ -16,12 +17,15 @@ from hoopproxy.testing.sshd import Sshd
 from hoopproxy.testing.stand import PEOPLE, Stand
 from hoopproxy.testing.tcp_stand import TcpDoor, TcpTarget, tcp_more, together
 
+from .web import RULES, Behind, services, targets
+
 DOOR = "raw"
 """The listener that leads to the TCP server, for whoever comes from 127.0.0.1."""
 
 LIMITS = """\
 login_s_max = 5.0
 handshake_s_max = 5.0
+head_s_max = 3.0
 """
 """So that who says nothing is not waited for too long."""
 
@@ -35,12 +39,16 @@ class WireScale:
     opens: int
     """Channels, one after the other."""
     sessions: int
-    """At once, a third of each kind."""
+    """At once, a quarter of each kind."""
     rounds: int
+    body_bytes: int
+    """Of one request or response."""
+    drips: int
+    """Clients that send a head byte by byte."""
 
 
-SHORT = WireScale(bytes_count=100_000_000, opens=300, sessions=60, rounds=3)
-FULL = WireScale(bytes_count=1_000_000_000, opens=10_000, sessions=200, rounds=20)
+SHORT = WireScale(bytes_count=100_000_000, opens=300, sessions=60, rounds=3, body_bytes=20_000_000, drips=100)
+FULL = WireScale(bytes_count=1_000_000_000, opens=10_000, sessions=200, rounds=20, body_bytes=2 << 30, drips=1000)
 
 
 @pytest.fixture(scope="session")
@@ -89,26 +97,35 @@ class WireStand(Stand):
 
 
 @pytest.fixture(scope="session")
+def web(authority: Authority) -> Iterator[dict[str, Behind]]:
+    """HTTP services, by name."""
+    leaf = authority.issue("web-service", dns=("localhost",), ips=("127.0.0.1",))
+    with services((leaf.certificate_file, leaf.key_file)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def stand(
     sshd: Sshd,
     raw: RawTarget,
+    web: dict[str, Behind],
     authority: Authority,
     tmp_path_factory: pytest.TempPathFactory,
     wire_scale: WireScale,
 ) -> Iterator[WireStand]:
-    """A gateway before `shell`, before `liar`, which is the same sshd and has shown another key than it will, and
-    before `raw`."""
+    """A gateway before `shell`, before `liar`, which is the same sshd and has shown another key than it will, before
+    `raw`, and before all of `web`."""
     directory = tmp_path_factory.mktemp("wires")
     liar = SshTarget("liar", _Liar(sshd))
     site = SshSite(directory / "secrets", (SshTarget("shell", sshd), liar), PEOPLE)
-    more = tcp_more((TcpTarget("raw", raw.host, raw.port),), (TcpDoor(DOOR, "raw"),))
+    tcp = tcp_more((TcpTarget("raw", raw.host, raw.port),), (TcpDoor(DOOR, "raw"),))
+    http = HttpSite(directory / "secrets", authority, targets(web, authority.ca_file)).more
+    more = together(site.more, tcp, replace(http, main=http.main + RULES, guards=("requests",)))
     leaf = authority.issue("database-wires", dns=("localhost",), ips=("127.0.0.1",))
     certificate, settings = (leaf.certificate_file, leaf.key_file), {"max_connections": str(wire_scale.sessions + 20)}
     with (
         PostgresCluster(directory / "pg", certificate=certificate, settings=settings) as cluster,
-        WireStand(
-            directory, cluster, authority, {"ledger": ""}, masks="", limits=LIMITS, more=together(site.more, more)
-        ) as running,
+        WireStand(directory, cluster, authority, {"ledger": ""}, masks="", limits=LIMITS, more=more) as running,
     ):
         running.site = site
         yield running

@@ -1,4 +1,4 @@
-"""Bulk, many channels, slow readers and many sessions over SSH and raw TCP: all arrives, and memory stays where it is.
+"""Bulk, many channels and slow readers over SSH and raw TCP, and many sessions of all kinds: memory stays where it is.
 
 Times and memory are printed; bytes, errors and the growth of memory are asserted.
 """
@@ -25,6 +25,7 @@ from hoopproxy.wire.ssh import messages
 from tests.load.conftest import GROWTH_BYTES_MAX, MIB, Watched
 
 from .conftest import Speaks, WireScale, WireStand
+from .web import Http1
 
 WORD = b"0123456789abcde\n"
 READ_BYTES = 1 << 18
@@ -226,15 +227,12 @@ def test_requests_without_end_wait_for_their_answers(speaks: Speaks, watched: Wa
 def test_mixed_sessions_in_one_gateway(
     stand: WireStand, speaks: Speaks, watched: Watched, wire_scale: WireScale
 ) -> None:
-    context, started_s, third = (
-        ssl.create_default_context(cafile=stand.ca_file),
-        perf_counter(),
-        wire_scale.sessions // 3,
-    )
+    context, started_s = ssl.create_default_context(cafile=stand.ca_file), perf_counter()
+    quarter = wire_scale.sessions // 4
     people = cycle(("ada", "franz"))
-    asks: dict[str, list[Callable[[], None]]] = {"PostgreSQL": [], "SSH": [], "TCP": []}
+    asks: dict[str, list[Callable[[], None]]] = {"PostgreSQL": [], "SSH": [], "TCP": [], "HTTP": []}
     with ExitStack() as exits:
-        for _ in range(third):
+        for _ in range(quarter):
             client = exits.enter_context(BareClient((stand.host, stand.port)))
             client.start_tls(context)
             client.log_in(ACCOUNT, "ledger", stand.tokens[next(people)])
@@ -243,6 +241,9 @@ def test_mixed_sessions_in_one_gateway(
             raw = exits.enter_context(socket.create_connection(stand.tcp, 60))
             raw.sendall(b"echo\n")
             asks["TCP"].append(lambda raw=raw: echoed(raw))  # type: ignore[misc] # bound now
+            web = exits.enter_context(Http1(stand, person=next(people)))
+            fetched(web)  # its session begins with it
+            asks["HTTP"].append(lambda web=web: fetched(web))  # type: ignore[misc] # bound now
         entered_s = perf_counter() - started_s
         took_s: dict[str, list[float]] = {kind: [] for kind in asks}
         for _ in range(wire_scale.rounds):
@@ -252,9 +253,9 @@ def test_mixed_sessions_in_one_gateway(
             for thread in threads:
                 thread.join()
     shown = "; ".join(f"{kind} {Latencies(tuple(sorted(seconds)))}" for kind, seconds in took_s.items())
-    watched.tell(f"{3 * third} mixed sessions (entered within {entered_s:.1f} s): {shown}")
-    assert {kind: len(seconds) for kind, seconds in took_s.items()} == dict.fromkeys(asks, third * wire_scale.rounds)
-    assert watched.grown_bytes < 3 * third * MIB
+    watched.tell(f"{4 * quarter} mixed sessions (entered within {entered_s:.1f} s): {shown}")
+    assert {kind: len(seconds) for kind, seconds in took_s.items()} == dict.fromkeys(asks, quarter * wire_scale.rounds)
+    assert watched.grown_bytes < 4 * quarter * MIB
 
 
 def timed(asks: list[Callable[[], None]], took_s: list[float]) -> None:
@@ -266,6 +267,10 @@ def timed(asks: list[Callable[[], None]], took_s: list[float]) -> None:
 
 def queried(client: BareClient) -> None:
     assert client.ask("SELECT 1").tags == ["SELECT 1"]
+
+
+def fetched(client: Http1) -> None:
+    assert b"Ada Lovelace" in client.ask("GET /customers/1")
 
 
 def echoed(client: socket.socket) -> None:
