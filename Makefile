@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = .venv
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help build demo test check format bench load fuzz simulate clean FORCE
+.PHONY: help build demo test check format bench load cluster fuzz simulate clean FORCE
 .DEFAULT_GOAL = help
 
 help: ## say what there is (default)
@@ -36,13 +36,18 @@ check: build ## format, lint, types and import contracts, in under a minute
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: build ## measure against pgbouncer, haproxy and asyncssh; QUICK=1 tries it out, ONLY=REGEX, ROUNDS=N, MINUTES=N, SEED=N, MARKDOWN=PAGE
+bench: build ## measure against pgbouncer, haproxy, asyncssh, nginx, mitmdump; QUICK=1 tries it out, ONLY=REGEX, ROUNDS=N, MINUTES=N, SEED=N, MARKDOWN=PAGE
 	@.ci/bench-packages
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(MARKDOWN),--markdown '$(MARKDOWN)')
 
 load: build ## many sessions, huge values: the whole of tests/load, of which `make test` runs a small one; ARGS='-k value'
 	@LOAD=full $(BIN)/python -m pytest tests/load --timeout=1200 $(ARGS)
+
+cluster: build ## build a real Kubernetes 1.20 from Debian's source and run kubectl on it through the gateway; as root, on Debian 12
+	@.ci/cluster-packages
+	@.ci/cluster-build
+	@CLUSTER=.cluster/bin .ci/cluster-run $(BIN)/python -m pytest tests/cluster --timeout=600 $(ARGS)
 
 fuzz: build ## fuzz all that parses outsiders' bytes, SECONDS=60 each; HARNESS='client server' picks some (fuzz/README.md)
 	@.boot/bin/uv sync --quiet --frozen --all-extras --group dev --group fuzz --python .boot/bin/python
@@ -56,7 +61,7 @@ format: build ## bring files into form
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove all that make made
-	rm -rf .boot .venv .npm-packages .stamps build *.egg-info
+	rm -rf .boot .venv .npm-packages .cluster .stamps build *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -f hoopproxy/wire/_kernel.c hoopproxy/wire/_kernel*.so
 	rm -rf fuzz/corpus fuzz/crashes

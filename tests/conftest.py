@@ -24,6 +24,9 @@ os.environ[MORE] = os.pathsep.join(
 settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
+collect_ignore = [] if os.environ.get("CLUSTER") else ["cluster"]
+"""Tests that `make cluster` runs: they want a machine of their own, and what that has built."""
+
 SECONDS_MAX = 30.0
 """After that a test has failed: it waits for something that does not come."""
 
