@@ -34,7 +34,7 @@ def run(*, once: bool, as_json: bool, directory: Path | None, port: int) -> None
             for each in range(port, port + PORTS) if port else ():
                 _require_free(each)
             if not as_json:
-                show.say("Starting PostgreSQL, sshd, an identity provider and the gateway …", "dim")
+                show.say("Starting PostgreSQL, sshd, three services, an identity provider and the gateway …", "dim")
             with _stage(place, port) as stage:
                 if as_json:
                     sys.stdout.write(line(stage.described()) + "\n")
@@ -122,6 +122,13 @@ def _say_how_to_go_on(stage: Stage, show: Show) -> None:
     if not stage.without_ssh:
         show.say("Ada, on the machine with the files:", "dim")
         show.command(str(stage.ssh("ada", FILES)))
+    show.say("Ada, over HTTP, and in the cluster:", "dim")
+    for command in (
+        stage.curl("ada", "/customers"),
+        stage.kube_config("ada"),
+        stage.kubectl("ada", "get", "pods", "--watch"),
+    ):
+        show.command(str(command))
     show.say("Who is here, what happened, and the evidence:", "dim")
     for words in (("sessions", "list"), ("sessions", "follow"), ("evidence", "head"), ("check",)):
         show.command(str(stage.hoopproxy(*words)))

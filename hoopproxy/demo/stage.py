@@ -1,24 +1,20 @@
-"""What the demonstration plays on: PostgreSQL with sample data, sshd, a line service, people, the gateway.
+"""What the demonstration plays on: PostgreSQL with sample data, sshd, three services, people, the gateway.
 
 Knows no tour. Everything that it starts it ends, in the reverse order.
 """
 
 import json
-import os
-import shlex
 import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hoopproxy.demo.command import Command, Shell, preparation
 from hoopproxy.demo.lines import LineServer
 from hoopproxy.demo.sample import CUSTOMERS, LEDGER
+from hoopproxy.demo.web import CLUSTER, CLUSTERS, CRM, DOMAIN, WEB, Web
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.postgres import PostgresCluster
-from hoopproxy.testing.process import environment
 from hoopproxy.testing.ssh_stand import LISTENER, SshSite, SshTarget
 from hoopproxy.testing.sshd import Sshd, SshdError
 from hoopproxy.testing.stand import ACCOUNT, PEOPLE, Stand
@@ -28,21 +24,16 @@ from hoopproxy.testing.three_files import More
 TARGET, FILES, STOCK = "ledger", "files", "stock"
 """What there is: a database, a machine with a shell, and a service of which the gateway understands nothing."""
 
-PORTS = 3
-"""How many the gateway listens on, the first for PostgreSQL, then SSH and raw TCP."""
+PORTS = 5
+"""How many the gateway listens on, the first for PostgreSQL, then SSH, raw TCP, HTTP and Kubernetes."""
 
-CARDS = """
-[addon.cards]
-use = "mask-pan"
-targets = ["files"]
-"""
-CONFIG = "conf/hoopproxy.toml"
+_CURL = (
+    *(("curl",) if shutil.which("curl") else ("python", "-m", "hoopproxy.demo.fetch")),
+    *("--silent", "--show-error", "--write-out", r"\n%{http_code}\n"),
+)
 
 COUNTRIES = {"Frankfurt": None, "Zürich": "127.0.2.1", "Ohio": "127.0.3.1"}
 """Places for clients, and the address of this machine that stands for each; None is 127.0.0.1."""
-
-ANSWER_S_MAX = 60.0
-"""The longest that any command of the tour may take."""
 
 
 class Stage:
@@ -63,9 +54,15 @@ class Stage:
             )
             self.lines = self._parts.enter_context(LineServer())
             self.sshd = self._sshd()
-            more = tcp_more(
-                [TcpTarget(STOCK, self.lines.host, self.lines.port)], [TcpDoor(STOCK, STOCK, port=port and port + 2)]
+            self.web = self._parts.enter_context(Web(directory, authority, (port and port + 3, port and port + 4)))
+            more = together(
+                tcp_more(
+                    [TcpTarget(STOCK, self.lines.host, self.lines.port)],
+                    [TcpDoor(STOCK, STOCK, port=port and port + 2)],
+                ),
+                self.web.more,
             )
+            with_cards = [CRM, CLUSTER]
             if self.sshd is not None:
                 self.site = SshSite(
                     directory / "secrets",
@@ -73,7 +70,9 @@ class Stage:
                     PEOPLE,
                     port=port and port + 1,
                 )
-                more = together(more, self.site.more, More(main=CARDS, maskers=("cards",)))
+                more = together(more, self.site.more)
+                with_cards.append(FILES)
+            more = together(more, _cards(with_cards))
             self.stand = self._parts.enter_context(
                 Stand(directory, self.cluster, authority, {TARGET: LEDGER}, port=port, more=more)
             )
@@ -95,11 +94,13 @@ class Stage:
 
     def described(self) -> dict[str, Any]:
         """What programs need to use it, in the shape of `hoopproxy demo --json` (docs/demo.md)."""
-        stand, listeners = self.stand, {"postgres": "front", "tcp": STOCK}
+        stand = self.stand
+        listeners = {"postgres": "front", "tcp": STOCK, "http": WEB, "kubernetes": CLUSTERS}
         people = {name: {"token": token, "groups": list(PEOPLE[name])} for name, token in stand.tokens.items()}
-        targets = {
+        targets: dict[str, Any] = {
             TARGET: {"protocol": "postgres", "direct": stand.direct(TARGET).dsn},
             STOCK: {"protocol": "tcp", "direct": f"{self.lines.host}:{self.lines.port}"},
+            **self.web.targets,
         }
         told: dict[str, Any] = {}
         if self.sshd is not None:
@@ -113,6 +114,7 @@ class Stage:
         return {
             "gateway": {protocol: "{}:{}".format(*stand.endpoint(name)) for protocol, name in listeners.items()},
             "ca": str(stand.ca_file),
+            "proxy_ca": str(self.web.ca_file),
             **told,
             "config": str(stand.config),
             "evidence": str(stand.state),
@@ -120,30 +122,71 @@ class Stage:
             "targets": targets,
         }
 
-    def psql(
-        self, person: str, *statements: str, place: str = "Frankfurt", token_file: Path | None = None
-    ) -> "Command":
+    def psql(self, person: str, *statements: str, place: str = "Frankfurt", token_file: Path | None = None) -> Command:
         """A client's command line: `person`, sitting in `place`, asks the ledger these statements."""
         dsn = (
             f"host=localhost port={self.stand.port_from(COUNTRIES[place])} dbname={TARGET} user={ACCOUNT} "
             f"sslmode=verify-full sslrootcert={self.short(self.stand.ca_file)}"
         )
         client = ("psql", "-X") if shutil.which("psql") else ("python", "-m", "hoopproxy.demo.psql")
+        token = self.short(token_file or self.stand.token_file(person))
         words = (*client, dsn, *(word for statement in statements for word in ("-c", statement)))
-        return Command(self.directory, words, self.short(token_file or self.stand.token_file(person)))
+        return Command(self.directory, (Shell(f'PGPASSWORD="$(cat {token})"'), *words))
 
-    def ssh(self, person: str, *words: str) -> "Command":
+    def ssh(self, person: str, *words: str) -> Command:
         """A client's command line: `person` has something run on the machine with the files."""
         return Command(self.directory, ("ssh", "-F", self.short(self._ssh_config(person)), *words))
 
-    def line_client(self, *lines: str, place: str = "Frankfurt") -> "Command":
+    def line_client(self, *lines: str, place: str = "Frankfurt") -> Command:
         """A client's command line: a machine in `place` says these lines to the line service."""
         port = self.stand.port_from(COUNTRIES[place], STOCK)
         return Command(self.directory, ("python", "-m", "hoopproxy.demo.lines", str(port), *lines))
 
-    def hoopproxy(self, *words: str) -> "Command":
+    def curl(self, person: str, path: str, *words: str) -> Command:
+        """A client's command line: `person` asks the HTTP service, whose host the gateway's domain makes."""
+        url = f"https://{CRM}.{DOMAIN}:{self.stand.endpoint(WEB)[1]}{path}"
+        return Command(self.directory, (*_CURL, *self._trusting(), *self._bearer(person), *words, url))
+
+    def curl_through_proxy(self, person: str, path: str) -> Command:
+        """The same by the service's own address, through the gateway as a forward proxy with a CA of its own."""
+        proxy = ("--proxy", f"https://localhost:{self.stand.endpoint(WEB)[1]}")
+        trusting = ("--proxy-cacert", self.short(self.stand.ca_file), "--cacert", self.short(self.web.ca_file))
+        user = ("--proxy-user", Shell(f'"{ACCOUNT}:$(cat {self._token(person)})"'))
+        return Command(self.directory, (*_CURL, *proxy, *trusting, *user, f"{self.web.targets[CRM]['direct']}{path}"))
+
+    def curl_cluster(self, person: str, path: str) -> Command:
+        """A client's command line: `person` asks the cluster as kubectl would."""
+        url = f"https://localhost:{self.stand.endpoint(CLUSTERS)[1]}/clusters/{CLUSTER}{path}"
+        return Command(self.directory, (*_CURL, *self._trusting(), *self._bearer(person), url))
+
+    def kube_config(self, person: str) -> Command:
+        """What makes `person`'s kubeconfig."""
+        gateway = ("--gateway", f"https://localhost:{self.stand.endpoint(CLUSTERS)[1]}")
+        trusting = ("--ca", self.short(self.stand.ca_file))
+        who = ("--cluster", CLUSTER, "--token-file", self._token(person), Shell(f"> {self._kubeconfig(person)}"))
+        return self.hoopproxy("kube-config", *gateway, *trusting, *who)
+
+    def kubectl(self, person: str, *words: str) -> Command:
+        """A client's command line: `person` asks the cluster, after `kube_config`."""
+        return Command(self.directory, ("kubectl", "--kubeconfig", self._kubeconfig(person), *words))
+
+    def hoopproxy(self, *words: str) -> Command:
         """A command line of ours."""
         return Command(self.directory, ("hoopproxy", *words))
+
+    def _token(self, person: str) -> str:
+        return self.short(self.stand.token_file(person))
+
+    def _bearer(self, person: str) -> tuple[str, ...]:
+        return "--header", Shell(f'"Authorization: Bearer $(cat {self._token(person)})"')
+
+    def _trusting(self) -> tuple[str, ...]:
+        return "--cacert", self.short(self.stand.ca_file)
+
+    def _kubeconfig(self, person: str) -> str:
+        return f"people/{person}.kubeconfig"
+
+    # Parts ------------------------------------------------------------------------------------------------------------
 
     def _sshd(self) -> Sshd | None:
         if shutil.which("ssh") is None:
@@ -182,52 +225,12 @@ class Stage:
 
     def preparation(self) -> str:
         """What makes commands run in another shell as they run here."""
-        return (
-            f"cd {shlex.quote(str(self.directory))}; export PATH={shlex.quote(str(_binaries()))}:$PATH "
-            f"HOOPPROXY_CONFIG={CONFIG}"
-        )
+        return preparation(self.directory)
 
 
-class Command:
-    """A command line that people can copy, and that runs as it is shown. `token_file` holds the client's password."""
-
-    def __init__(self, directory: Path, words: Sequence[str], token_file: str = "") -> None:
-        self._directory = directory
-        self._line = shlex.join(words)
-        if token_file:
-            self._line = f'PGPASSWORD="$(cat {shlex.quote(token_file)})" {self._line}'
-
-    def __str__(self) -> str:
-        """As one types it into a shell, after `Stage.preparation`."""
-        return self._line
-
-    def start(self) -> subprocess.Popen[str]:
-        """Run it; what it says comes through one pipe."""
-        return subprocess.Popen(
-            ["sh", "-c", self._line],
-            cwd=self._directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment() | {"PATH": f"{_binaries()}:{os.environ['PATH']}", "HOOPPROXY_CONFIG": CONFIG},
-            start_new_session=True,
-        )
-
-    def run(self) -> tuple[str, int]:
-        """What it said, and its exit code."""
-        with self.start() as process:
-            try:
-                said, _ = process.communicate(timeout=ANSWER_S_MAX)
-            except BaseException:
-                process.kill()
-                raise
-        return said, process.returncode
-
-
-def _binaries() -> Path:
-    """Where our own commands are installed."""
-    return Path(sys.executable).parent
+def _cards(targets: list[str]) -> More:
+    """The plugin that masks card numbers, wherever they turn up in these targets."""
+    return More(main=f'\n[addon.cards]\nuse = "mask-pan"\ntargets = {json.dumps(targets)}\n', maskers=("cards",))
 
 
 def line(described: dict[str, Any]) -> str:

@@ -4,15 +4,21 @@ Knows the stage's commands and nothing of how its parts are made.
 """
 
 import json
+import shutil
 import subprocess
 import threading
 import zipfile
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from hoopproxy.demo.command import ANSWER_S_MAX
 from hoopproxy.demo.show import Show
-from hoopproxy.demo.stage import ANSWER_S_MAX, FILES, Command, Stage
+from hoopproxy.demo.stage import FILES, Stage
+from hoopproxy.demo.steps import NotShown, Steps
+from hoopproxy.demo.web import PASSWORD, SECRET_NAME
+from hoopproxy.testing.http_target import CARD as NUMBER
+from hoopproxy.testing.http_target import MASKED as MASKED_NUMBER
 from hoopproxy.testing.issuer import Issuer
 from hoopproxy.testing.stand import PEOPLE
 from hoopproxy.testing.three_files import ISSUER_URL
@@ -20,41 +26,44 @@ from hoopproxy.testing.three_files import ISSUER_URL
 QUERY = "SELECT name, email, card FROM customers ORDER BY id LIMIT 3"
 CARD, EMAIL = "4111111111111111", "ines@example.es"
 MASKED_CARD = "************1111"
+CUSTOMER = "/customers/1"
+ADDRESS, MASKED_ADDRESS = "ada@example.com", "a**************"
+"""The same for the service in JSON, whose customers are others."""
+
+PODS, SECRET_PATH = (f"/api/v1/namespaces/default/{what}" for what in ("pods", f"secrets/{SECRET_NAME}"))
+ENCODED, MASK = (b64encode(text.encode()).decode() for text in (PASSWORD, "***"))
+"""A value of the cluster's Secret, and what is shown in its place."""
+
 REASON = "This was only a demonstration"
 
 BROKEN = (OSError, subprocess.SubprocessError, zipfile.BadZipFile, LookupError, ValueError)
 """What commands and files that are not as they must be raise; the other stops are shown all the same."""
 
 
-class NotShown(Exception):
-    """A stop for which this machine has not what it takes, and what that is."""
-
-
-class Tour:
+class Tour(Steps):
     """Walks the stops in order; `walk` tells which did not show what they must."""
 
     def __init__(self, stage: Stage, show: Show) -> None:
-        self._stage, self._show = stage, show
-        self._problems: list[str] = []
+        super().__init__(stage, show)
         self._session_id = ""
 
     def walk(self) -> list[str]:
         """All stops; the titles of those that failed."""
         failed = []
-        self._show.say("Each command below can be copied into another shell, after this one:")
-        self._show.command(self._stage.preparation())
+        self.show.say("Each command below can be copied into another shell, after this one:")
+        self.show.command(self.stage.preparation())
         for number, (title, stop) in enumerate(self._stops(), 1):
-            self._problems = []
-            self._show.title(f"{number}. {title}")
+            self.problems = []
+            self.show.title(f"{number}. {title}")
             try:
                 stop()
             except NotShown as why:
-                self._show.say(f"Not shown: {why}.", "dim")
+                self.show.say(f"Not shown: {why}.", "dim")
                 continue
             except BROKEN as why:
-                self._problems.append(f"it broke off: {type(why).__name__}: {why}")
-            self._show.verdict(self._problems)
-            if self._problems:
+                self.problems.append(f"it broke off: {type(why).__name__}: {why}")
+            self.show.verdict(self.problems)
+            if self.problems:
                 failed.append(title)
         return failed
 
@@ -72,6 +81,8 @@ class Tour:
             ("The way back is refused, in words, and the session goes on", self.forwarded),
             ("What was on that screen is played again from the recording", self.replayed),
             ("What nobody can parse is carried byte for byte, and the log says so", self.raw),
+            ("Over HTTP, answers are masked by where values stand and by what they are", self.web),
+            ("kubectl reaches a cluster as who its user is, and sees no Secret", self.cluster),
             ("The evidence is exported and verified, and one changed digit is found", self.verified),
         )
 
@@ -79,45 +90,43 @@ class Tour:
 
     def masked(self) -> None:
         """A role without a right to see."""
-        self._show.say(
-            "The password is a token of the identity provider. The database knows neither Ada nor the token."
-        )
-        self._client(self._stage.psql("ada", QUERY), shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD, EMAIL))
+        self.show.say("The password is a token of the identity provider. The database knows neither Ada nor the token.")
+        self.client(self.stage.psql("ada", QUERY), shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD, EMAIL))
 
     def clear(self) -> None:
         """A role that may see, sitting where it may."""
-        self._show.say("Same account, same statement; policy.toml reveals cards to the role fraud inside the EU.")
-        self._client(self._stage.psql("franz", QUERY), shown=(CARD, EMAIL))
+        self.show.say("Same account, same statement; policy.toml reveals cards to the role fraud inside the EU.")
+        self.client(self.stage.psql("franz", QUERY), shown=(CARD, EMAIL))
 
     def elsewhere(self) -> None:
         """The same role from another zone."""
-        self._show.say("The port below is a forwarder on this machine whose far end has an address in Switzerland.")
-        client = self._stage.psql("franz", QUERY, place="Zürich")
-        self._client(client, shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD, EMAIL))
+        self.show.say("The port below is a forwarder on this machine whose far end has an address in Switzerland.")
+        client = self.stage.psql("franz", QUERY, place="Zürich")
+        self.client(client, shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD, EMAIL))
 
     def out_of_zone(self) -> None:
         """A zone that the grant does not name."""
-        self._client(self._stage.psql("franz", QUERY, place="Ohio"), shown=("US",), hidden=("Ines",), refused=True)
+        self.client(self.stage.psql("franz", QUERY, place="Ohio"), shown=("US",), hidden=("Ines",), exits=2)
 
     def forged(self) -> None:
         """Right name, right groups, wrong key."""
-        forger = Issuer(self._stage.directory / "forger", ISSUER_URL)
-        token_file = self._stage.directory / "people" / "forged.token"
+        forger = Issuer(self.stage.directory / "forger", ISSUER_URL)
+        token_file = self.stage.directory / "people" / "forged.token"
         token_file.write_text(forger.issue("ada", PEOPLE["ada"]))
-        self._show.say("It says all the right things, and is signed by somebody else's key.")
-        client = self._stage.psql("ada", QUERY, token_file=token_file)
-        self._client(client, shown=("token",), hidden=("Ines",), refused=True)
+        self.show.say("It says all the right things, and is signed by somebody else's key.")
+        client = self.stage.psql("ada", QUERY, token_file=token_file)
+        self.client(client, shown=("token",), hidden=("Ines",), exits=2)
 
     def around(self) -> None:
         """An expression over a protected column."""
         statements = ("SELECT upper(email) FROM customers", "SELECT count(*) AS payments FROM payments")
-        self._client(self._stage.psql("ada", *statements), shown=("customers", "6"), hidden=(EMAIL.upper(), EMAIL))
+        self.client(self.stage.psql("ada", *statements), shown=("customers", "6"), hidden=(EMAIL.upper(), EMAIL))
 
     def killed(self) -> None:
         """List, kill, and what the client hears."""
-        client = self._stage.psql("ada", QUERY, "SELECT pg_sleep(600)")
-        self._show.say("Ada asks again, and then for something that takes ten minutes:")
-        self._show.command(f"{client} &")
+        client = self.stage.psql("ada", QUERY, "SELECT pg_sleep(600)")
+        self.show.say("Ada asks again, and then for something that takes ten minutes:")
+        self.show.command(f"{client} &")
         with client.start() as process:
             giving_up = threading.Timer(ANSWER_S_MAX, process.kill)
             giving_up.start()
@@ -132,125 +141,130 @@ class Tour:
             finally:
                 giving_up.cancel()
                 process.kill()
-        self._show.say("What Ada's client says to that:")
-        self._show.output(said)
-        self._must(said, shown=(REASON,))
+        self.show.say("What Ada's client says to that:")
+        self.show.output(said)
+        self.must(said, shown=(REASON,))
 
     def recorded(self) -> None:
         """The transcript, with both keys."""
-        stand, short = self._stage.stand, self._stage.short
-        keys = ("--zone-key", short(stand.zone_key), "--sealed-key", short(stand.sealed_key))
-        self._ours(
-            "sessions",
-            "show",
-            self._session_id,
-            *keys,
-            shown=(QUERY, MASKED_CARD, "pg_sleep", "closed"),
-            hidden=(CARD, EMAIL),
-        )
+        shown = (QUERY, MASKED_CARD, "pg_sleep", "closed")
+        self.ours("sessions", "show", self._session_id, *self.both_keys, shown=shown, hidden=(CARD, EMAIL))
 
     def ssh(self) -> None:
         """A command, a key of the person's, and a certificate that the gateway makes for this session alone."""
         self._need_ssh()
-        self._show.say(
+        self.show.say(
             "Ada's key opens the gateway alone. The machine trusts certificates that the gateway signs, each for "
             "one session, one account, one address and five minutes."
         )
-        command = self._stage.ssh("ada", FILES, "cat ~/cards.txt")
-        self._client(command, shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD,))
+        command = self.stage.ssh("ada", FILES, "cat ~/cards.txt")
+        self.client(command, shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD,))
 
     def forwarded(self) -> None:
         """A hole in the wall, from inside."""
         self._need_ssh()
-        self._show.say("-R would let others come in through Ada's connection.")
-        command = self._stage.ssh("ada", "-R", "0:localhost:22", FILES, "echo still here")
-        self._client(command, shown=("does not forward ports", "still here"))
+        self.show.say("-R would let others come in through Ada's connection.")
+        command = self.stage.ssh("ada", "-R", "0:localhost:22", FILES, "echo still here")
+        self.client(command, shown=("does not forward ports", "still here"))
 
     def replayed(self) -> None:
         """The film of the first session over SSH."""
         self._need_ssh()
-        stand, film = self._stage.stand, "ssh.cast"
-        session_id = self._entry("ssh.zip", "parsed, output masked")["session_id"]
-        keys = ("--zone-key", self._stage.short(stand.zone_key))
-        self._ours("sessions", "cast", session_id, *keys, "--output", film, shown=(film,))
-        self._show.say("asciinema and its players show it; to be read, it is lines of JSON:")
-        said = (self._stage.directory / film).read_text()
-        self._show.output(said)
-        self._must(said, shown=(MASKED_CARD, '"version"'), hidden=(CARD,))
+        film = "ssh.cast"
+        session_id = self.entry("ssh.zip", treatment="parsed, output masked")["session_id"]
+        self.ours("sessions", "cast", session_id, *self.zone_key, "--output", film, shown=(film,))
+        self.show.say("asciinema and its players show it; to be read, it is lines of JSON:")
+        said = (self.stage.directory / film).read_text()
+        self.show.output(said)
+        self.must(said, shown=(MASKED_CARD, '"version"'), hidden=(CARD,))
 
     def raw(self) -> None:
         """A protocol of its own, from two places."""
-        self._show.say("It has no words for a token: a machine is known by a client certificate, or by its address.")
-        self._client(self._stage.line_client("bolts", "nuts"), shown=("bolts: 4120", "You asked 2 times."))
-        self._show.say("From Ohio it hears nothing at all:")
-        self._client(
-            self._stage.line_client("bolts", place="Ohio"), shown=("No answer",), hidden=("4120",), refused=True
+        self.show.say("It has no words for a token: a machine is known by a client certificate, or by its address.")
+        self.client(self.stage.line_client("bolts", "nuts"), shown=("bolts: 4120", "You asked 2 times."))
+        self.show.say("From Ohio it hears nothing at all:")
+        self.client(self.stage.line_client("bolts", place="Ohio"), shown=("No answer",), hidden=("4120",), exits=2)
+        entry = self.entry("raw.zip", treatment="not parsed, not masked")
+        self.show.say("What the log says of it, among other things:")
+        self.show.output(json.dumps({name: entry[name] for name in ("kind", "session_id", "peer", "treatment")}))
+        self.ours("sessions", "show", entry["session_id"], *self.zone_key, shown=("bytes to client",))
+
+    def web(self) -> None:
+        """A reverse proxy, a forward proxy, a rule, and the requests as a HAR."""
+        self.show.say("The service knows neither Ada nor her token: the gateway takes it out and shows one of its own.")
+        masked, whole = (MASKED_NUMBER, MASKED_ADDRESS), (NUMBER, ADDRESS)
+        self.client(self.stage.curl("ada", CUSTOMER), shown=("Ada Lovelace", *masked), hidden=whole, exits=0)
+        self.show.say(
+            "Franz may see addresses. Card numbers are the plugin's, which is the one of stop 9 and knows no roles."
         )
-        entry = self._entry("raw.zip", "not parsed, not masked")
-        self._show.say("What the log says of it, among other things:")
-        self._show.output(json.dumps({name: entry[name] for name in ("kind", "session_id", "peer", "treatment")}))
-        keys = ("--zone-key", self._stage.short(self._stage.stand.zone_key))
-        self._ours("sessions", "show", entry["session_id"], *keys, shown=("bytes to client",))
+        shown = (MASKED_NUMBER, ADDRESS)
+        self.client(self.stage.curl("franz", CUSTOMER), shown=shown, hidden=(NUMBER,), exits=0)
+        self.show.say("A change is refused by a rule before it leaves, and a foreign host is not looked for:")
+        change = self.stage.curl("ada", CUSTOMER, "--request", "DELETE")
+        self.client(change, shown=("is read through this gateway", "403"), exits=0)
+        foreign = self.stage.curl("ada", CUSTOMER, "--header", "Host: intranet.example")
+        self.client(foreign, shown=("another host", "421"), hidden=("Ada Lovelace",), exits=0)
+        self.show.say(
+            "The same by its own address, through the gateway as a proxy with a certificate authority of its own:"
+        )
+        self.client(self.stage.curl_through_proxy("ada", CUSTOMER), shown=masked, hidden=whole, exits=0)
+        session_id = self.entry("http.zip", kind="permitted", protocol="http")["session_id"]
+        self.show.say("What reviewers get of the first exchange, for a browser's developer tools:")
+        self.ours("sessions", "har", session_id, *self.zone_key, "--output", "crm.har", shown=("crm.har: 1 request",))
+        said = (self.stage.directory / "crm.har").read_text()
+        self.must(said, shown=("/customers/{id}",), hidden=(*whole, CUSTOMER))
+        self.show.output(_exchange(said))
+        self.must(_exchange(said), shown=(MASKED_NUMBER, '"status": 200'))
+
+    def cluster(self) -> None:
+        """The real kubectl where there is one, and its requests where there is none."""
+        if shutil.which("kubectl") is None:
+            self.show.say("There is no kubectl on this machine; these are requests that it would make.")
+            self.client(self.stage.curl_cluster("ada", PODS), shown=('"web"',), exits=0)
+            self.client(self.stage.curl_cluster("ada", SECRET_PATH), shown=(MASK,), hidden=(ENCODED,), exits=0)
+            return
+        self.client(self.stage.kube_config("ada"), shown=(), exits=0)
+        self.client(self.stage.kubectl("ada", "get", "pods"), shown=("web", "Running"), exits=0)
+        secret = self.stage.kubectl("ada", "get", "secret", SECRET_NAME, "--output", "yaml")
+        self.client(secret, shown=(MASK,), hidden=(ENCODED,), exits=0)
+        self.show.say("Whoever Ada says that she is, the cluster hears who she is:")
+        self.client(
+            self.stage.kubectl("ada", "auth", "whoami", "--as", "root"), shown=("ada",), hidden=("root",), exits=0
+        )
+        self.show.say("What runs in a pod is masked and recorded like a terminal, and ends as it ends:")
+        ran = self.stage.kubectl("ada", "exec", "web", "--", "sh", "-c", f"echo {CARD}; exit 7")
+        self.client(ran, shown=(MASKED_CARD,), hidden=(CARD,), exits=7)
 
     def verified(self) -> None:
         """Export, verify against the head, and an edited copy."""
         bundle, edited = "evidence.zip", "edited.zip"
-        self._show.say(
+        self.show.say(
             "The head is what an auditor keeps elsewhere; the bundle can be verified anywhere, without a key."
         )
-        head = self._ours("evidence", "head", shown=(":",)).strip()
-        self._ours("evidence", "export", "--all", "--output", bundle, shown=(":",))
-        self._ours("evidence", "verify", bundle, "--head", head, shown=("sound",), hidden=("not sound",))
-        index = _edit(self._stage.directory / bundle, self._stage.directory / edited)
-        self._show.say(f"In a copy, one digit of entry {index} of the log is changed:")
+        head = self.ours("evidence", "head", shown=(":",)).strip()
+        self.ours("evidence", "export", "--all", "--output", bundle, shown=(":",))
+        self.ours("evidence", "verify", bundle, "--head", head, shown=("sound",), hidden=("not sound",))
+        index = _edit(self.stage.directory / bundle, self.stage.directory / edited)
+        self.show.say(f"In a copy, one digit of entry {index} of the log is changed:")
         words = ("evidence", "verify", edited, "--head", head)
-        self._ours(*words, shown=("not sound", f"Entry {index + 1} "), exits=1)
-
-    # Steps ------------------------------------------------------------------------------------------------------------
+        self.ours(*words, shown=("not sound", f"Entry {index + 1} "), exits=1)
 
     def _kill(self) -> None:
-        said = self._ours("sessions", "list", shown=("Ada", "ledger"))
+        said = self.ours("sessions", "list", shown=("Ada", "ledger"))
         self._session_id = said.splitlines()[-1].partition(" ")[0]
-        self._ours("sessions", "kill", self._session_id, "--reason", REASON, shown=("has ended",))
-
-    def _client(
-        self, command: Command, *, shown: tuple[str, ...], hidden: tuple[str, ...] = (), refused: bool = False
-    ) -> None:
-        """A client's command. `refused`: it gets no connection, which psql says by exit code 2."""
-        self._show.command(str(command))
-        said, code = command.run()
-        self._show.output(said)
-        self._must(said, shown=shown, hidden=hidden)
-        if refused != (code == 2):
-            self._problems.append(f"the client exited with {code}")
-
-    def _entry(self, bundle: str, treatment: str) -> dict[str, Any]:
-        """The log's first entry of a session whose bytes were treated so. @raise LookupError: there is none."""
-        self._ours("evidence", "export", "--all", "--output", bundle, shown=(":",))
-        with zipfile.ZipFile(self._stage.directory / bundle) as opened:
-            entries: list[dict[str, Any]] = [json.loads(each) for each in opened.read("log.jsonl").splitlines()]
-        for entry in entries:
-            if entry.get("treatment") == treatment:
-                return entry
-        raise LookupError(f"no entry says {treatment!r}")
+        self.ours("sessions", "kill", self._session_id, "--reason", REASON, shown=("has ended",))
 
     def _need_ssh(self) -> None:
-        if self._stage.without_ssh:
-            raise NotShown(self._stage.without_ssh)
+        if self.stage.without_ssh:
+            raise NotShown(self.stage.without_ssh)
 
-    def _ours(self, *words: str, shown: tuple[str, ...], hidden: tuple[str, ...] = (), exits: int = 0) -> str:
-        command = self._stage.hoopproxy(*words)
-        self._show.command(str(command))
-        said, code = command.run()
-        self._show.output(said)
-        self._must(said, shown=shown, hidden=hidden)
-        if code != exits:
-            self._problems.append(f"it exited with {code}, wanted is {exits}")
-        return said
 
-    def _must(self, said: str, *, shown: tuple[str, ...], hidden: tuple[str, ...] = ()) -> None:
-        self._problems += [f"{text!r} should be there" for text in shown if text not in said]
-        self._problems += [f"{text!r} must not be there" for text in hidden if text in said]
+def _exchange(har: str) -> str:
+    """The first of its entries, in short."""
+    entry = json.loads(har)["log"]["entries"][0]
+    request, response = entry["request"], entry["response"]
+    told = {"method": request["method"], "url": request["url"], "status": response["status"]}
+    return json.dumps(told | {"text": response["content"].get("text", ""), "time": entry["time"]})
 
 
 def _edit(bundle: Path, edited: Path) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from hoopproxy.testing.process import environment
 
 COMMAND = [Path(sys.executable).with_name("hoopproxy"), "demo"]
 S_MAX = 180
-STOPS = 13
+STOPS = 15
 
 
 @contextmanager
@@ -75,13 +76,16 @@ def _dsn(ready: dict[str, Any], person: str) -> str:
 
 def test_the_line_for_programs(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
     ready, _ = running
-    assert set(ready) == {"gateway", "ca", "known_hosts", "config", "evidence", "people", "targets"}
-    assert set(ready["gateway"]) == {"postgres", "ssh", "tcp"}
+    assert set(ready) == {*("gateway", "ca", "proxy_ca", "known_hosts", "config", "evidence", "people", "targets")}
+    assert set(ready["gateway"]) == {"postgres", "ssh", "tcp", "http", "kubernetes"}
     groups = {name: person["groups"] for name, person in ready["people"].items()}
     assert groups == {"ada": ["analysts"], "franz": ["fraud"], "nobody": []}
-    assert all(Path(ready[name]).exists() for name in ("ca", "known_hosts", "config", "evidence"))
+    assert all(Path(ready[name]).exists() for name in ("ca", "proxy_ca", "known_hosts", "config", "evidence"))
     protocols = {name: target["protocol"] for name, target in ready["targets"].items()}
-    assert protocols == {"ledger": "postgres", "files": "ssh", "stock": "tcp"}
+    assert protocols == {
+        **{"ledger": "postgres", "files": "ssh", "stock": "tcp"},
+        **{"crm": "http", "prod": "kubernetes"},
+    }
 
 
 def test_its_people_see_what_they_may(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
@@ -135,14 +139,53 @@ def test_without_psql_its_own_client_shows_the_same(running: tuple[dict[str, Any
     assert (refused.returncode, refused.stdout) == (2, "")
 
 
+def test_without_curl_its_own_client_shows_the_same(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
+    ready, _ = running
+    gateway, direct = ready["gateway"]["http"].rpartition(":")[2], ready["targets"]["crm"]
+    token = ready["people"]["franz"]["token"]
+    mine, theirs = f"Authorization: Bearer {token}", f"Authorization: Bearer {direct['token']}"
+    proxy = (
+        "--proxy",
+        f"https://localhost:{gateway}",
+        "--proxy-cacert",
+        ready["ca"],
+        "--proxy-user",
+        f"reader:{token}",
+    )
+    own, url = f"https://crm.localhost:{gateway}", direct["direct"]
+    asked: list[tuple[str, ...]] = [
+        ("--cacert", ready["ca"], "--header", theirs, f"{url}/customers/1"),
+        ("--cacert", ready["ca"], "--header", mine, f"{own}/customers?x=1"),
+        ("--cacert", ready["ca"], "--header", mine, "--request", "DELETE", f"{own}/customers/1"),
+        ("--cacert", ready["ca"], "--header", mine, "--header", "Host: intranet.example", f"{own}/customers"),
+        ("--cacert", ready["proxy_ca"], *proxy, f"{url}/customers.chunked"),
+        ("--cacert", ready["ca"], *proxy, f"{url}/customers"),
+    ]
+
+    def ran(*client: str) -> list[tuple[int, list[str]]]:
+        words = ("--silent", "--show-error", "--noproxy", "", "--write-out", r"\n%{http_code}\n")
+        done = [
+            subprocess.run([*client, *words, *each], capture_output=True, text=True, timeout=S_MAX, env=environment())
+            for each in asked
+        ]
+        return [(bool(each.returncode), re.sub('"session":"[^"]*"', "", each.stdout).splitlines()) for each in done]
+
+    shown = ran(sys.executable, "-m", "hoopproxy.demo.fetch")
+    assert shown == ran("curl")
+    assert [lines[-1] for _, lines in shown] == ["200", "200", "403", "421", "200", "000"]
+    assert [failed for failed, _ in shown] == [False] * 5 + [True]
+    assert [tour.NUMBER in "".join(lines) for _, lines in shown] == [True, *[False] * 5]
+    assert [tour.ADDRESS in "".join(lines) for _, lines in shown] == [True, True, False, False, True, False]
+
+
 def test_sigterm_ends_everything_in_order(running: tuple[dict[str, Any], subprocess.Popen[str]]) -> None:
     ready, process = running
     process.send_signal(signal.SIGTERM)
     said, complaints = process.communicate()
     assert (process.returncode, said, complaints) == (0, "", "")
-    direct = (ready["targets"][name]["direct"].rpartition("@")[2] for name in ("files", "stock"))
+    direct = (ready["targets"][name]["direct"] for name in ("files", "stock", "crm", "prod"))
     for place in (*ready["gateway"].values(), *direct):
-        host, port = place.rsplit(":", 1)
+        host, port = re.split("[/@]", place)[-1].rsplit(":", 1)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)), 10)
     with pytest.raises(psycopg.OperationalError):

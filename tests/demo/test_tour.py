@@ -1,5 +1,6 @@
 """A tour that does not show what it must says so; the forwarder lends addresses and lets go of them."""
 
+import shutil
 import socket
 import sys
 import threading
@@ -8,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from hoopproxy.demo.command import Command
 from hoopproxy.demo.show import Show
-from hoopproxy.demo.stage import Command
 from hoopproxy.demo.tour import Tour
 from hoopproxy.testing.forwarder import Forwarder
 from hoopproxy.testing.process import GatewayFailed, GatewayProcess
 
-STOPS = 13
+STOPS = 15
 
 
 class Silent:
@@ -28,7 +29,7 @@ class Silent:
     def psql(self, *words: str, **options: Any) -> Command:
         return Command(self.directory, ("printf", self._says))
 
-    hoopproxy = ssh = line_client = psql
+    hoopproxy = ssh = line_client = curl = curl_through_proxy = curl_cluster = kube_config = kubectl = psql
 
     def short(self, path: Path) -> str:
         return str(path)
@@ -55,6 +56,16 @@ def test_a_machine_without_ssh_is_told_what_it_needs(tmp_path: Path, capsys: pyt
     failed = tour.walk()
     assert len(failed) == STOPS - 3
     assert capsys.readouterr().out.count("Not shown: it needs openssh-server.\n") == 3
+
+
+def test_without_kubectl_its_requests_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    tour = Tour(Silent(tmp_path, '"name":"web" "password":"Kioq"'), Show())  # type: ignore[arg-type] # as above
+    tour.cluster()
+    assert tour.problems == []
+    assert capsys.readouterr().out.startswith("There is no kubectl on this machine;")
 
 
 def test_a_forwarder_comes_from_the_address_that_it_lends() -> None:
