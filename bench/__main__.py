@@ -14,11 +14,12 @@ from secrets import randbelow
 import click
 from rich.console import Console
 
-from bench import report, rows, wire_workloads
+from bench import report, rows, web_workloads, wire_workloads
 from bench.about import about
-from bench.lines import Line, lines, ssh_lines, tcp_lines
+from bench.lines import Line, lines, ssh_lines, tcp_lines, web_lines
 from bench.rounds import IDLE, Plan, Results, fill_pools, hold_idle, perform
 from bench.stage import Stage
+from bench.web import Web
 from bench.wires import Wires
 from bench.workloads import QUICK, WHOLE, Workload, workloads
 from hoopproxy.testing.installations import choose
@@ -92,6 +93,12 @@ def _measure(console: Console, rounds: int, only: str, quick: bool, seed: int | 
         if some := wanted((*ssh_lines(), *tcp_lines()), chosen):
             with Wires(Path(directory, "wires"), some, wire_scale.ssh_bytes) as wires:
                 done.append(perform(wires, chosen, plan, say, results))
+        web_scale = web_workloads.QUICK if quick else web_workloads.WHOLE
+        chosen = web_workloads.web_workloads(web_scale)
+        if some := wanted(web_lines(), chosen):
+            Path(directory, "web").mkdir()
+            with Web(Path(directory, "web"), some, web_scale.file_bytes) as web:
+                done.append(perform(web, chosen, plan, say, results))
         results.about["order"] = f"seed {plan.seed}, {min(done, default=0)} of {rounds} rounds"
     return results
 

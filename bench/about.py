@@ -28,6 +28,8 @@ def about(state: Path, postgres_version: int) -> dict[str, str]:
         "PostgreSQL": _said([postgres, "--version"]).removeprefix("postgres (PostgreSQL) "),
         "pgbouncer": _version("pgbouncer", "--version"),
         "haproxy": _version("haproxy", "-v"),
+        "nginx": _version("nginx", "-v"),
+        "mitmproxy": version("mitmproxy"),
         "machine": f"{os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, Linux {platform.release()}, "
         f"load {os.getloadavg()[0]:.1f} at the start",
         "disk": _filesystem(state),
@@ -48,7 +50,7 @@ def _said(command: Sequence[str | Path]) -> str:
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return (ran.stdout.splitlines() or [""])[0]
+    return ((ran.stdout or ran.stderr).splitlines() or [""])[0]  # nginx says it on the other stream
 
 
 def _filesystem(path: Path) -> str:

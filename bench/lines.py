@@ -18,6 +18,8 @@ class Leg(Enum):
     SAME = "the client's own TLS, passed on"
     SSH = "SSH"
     SSH_GCM = "SSH, AES-GCM"
+    HTTPS = "HTTPS"
+    HTTP = "HTTP"
     NONE = "-"
 
 
@@ -33,9 +35,12 @@ class Family(Enum):
     ASYNCSSH = "asyncssh"
     HAPROXY_TCP = "haproxy, TCP"
     HOOPPROXY_WIRES = "hoopproxy, SSH and TCP"
+    NGINX = "nginx"
+    MITMDUMP = "mitmdump"
+    HOOPPROXY_WEB = "hoopproxy, HTTP"
 
 
-BASES = (Family.PGBOUNCER, Family.ASYNCSSH, Family.HAPROXY_TCP)
+BASES = (Family.PGBOUNCER, Family.ASYNCSSH, Family.HAPROXY_TCP, Family.MITMDUMP)
 """What others are held against: whichever of them a workload knows."""
 
 
@@ -55,6 +60,7 @@ NO_RECORD = Mode("-", "")
 ROWS = Mode("rows(1000)", "bounded")
 COUNTS = Mode("bytes counted", "bounded")
 STREAMS = Mode("rows(1 MiB each)", "bounded")
+EXCHANGES = Mode("heads, 1 MiB of each body", "bounded")
 FULL = Mode("full", "strict", 'record = "full"\ndurability = "strict"\n')
 
 
@@ -123,3 +129,16 @@ def tcp_lines() -> tuple[Line, ...]:
             Line("hoopproxy", Family.HOOPPROXY_WIRES, leg, Leg.PLAINTEXT, COUNTS),
         ]
     return tuple(dict.fromkeys(made))
+
+
+def web_lines() -> tuple[Line, ...]:
+    """Those to a site of static files, over TLS on both legs and over none."""
+    made: list[Line] = []
+    for leg in (Leg.HTTPS, Leg.HTTP):
+        made += [
+            Line("direct", Family.DIRECT, leg, Leg.NONE),
+            Line("nginx", Family.NGINX, leg, leg),
+            Line("mitmdump", Family.MITMDUMP, leg, leg),
+            Line("hoopproxy", Family.HOOPPROXY_WEB, leg, leg, EXCHANGES),
+        ]
+    return tuple(made)

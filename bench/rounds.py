@@ -12,6 +12,7 @@ from bench.memory import Memory
 from bench.pgbench import PgbenchFailed
 from bench.proxies import ProxyFailed
 from bench.stage import Route, Stage
+from bench.web import Web
 from bench.wires import Wires
 from bench.workloads import CLIENTS_MAX, Figures, Kind, Workload
 from hoopproxy.testing.process import GatewayFailed
@@ -59,7 +60,7 @@ class Plan:
 
 
 def perform(
-    stage: Stage | Wires, workloads: Sequence[Workload], plan: Plan, say: Callable[[str], None], into: Results
+    stage: Stage | Wires | Web, workloads: Sequence[Workload], plan: Plan, say: Callable[[str], None], into: Results
 ) -> int:
     """How many rounds were done. In each round each workload goes over its routes in an order of its own, so that what
     disturbs the machine for a while disturbs all of them alike."""
@@ -89,7 +90,7 @@ def fill_pools(stage: Stage) -> None:
                 pass
 
 
-def _run(number: int, workload: Workload, route: Route, stage: Stage | Wires, into: Results) -> None:
+def _run(number: int, workload: Workload, route: Route, stage: Stage | Wires | Web, into: Results) -> None:
     try:
         figures = workload.run(route, stage)
     except FAILURES as why:

@@ -69,6 +69,15 @@ def columns(kind: Kind, base: str) -> tuple[Column, ...]:
                 _P99,
                 *_cpu_us_columns(base),
             )
+        case Kind.REQUESTS:
+            return (
+                Column("requests/CPU s", lambda own, _, __: _median(own, _per_cpu_s)),
+                *_cpu_us_columns(base),
+                Column("requests/s", lambda own, _, __: _median(own, _tps)),
+                Column("÷ direct", lambda own, _, direct: _ratio(_each(own, _tps), _each(direct, _tps))),
+                _P50,
+                _P99,
+            )
         case Kind.TRANSACTIONS:
             return (
                 *_cpu_us_columns(base),
@@ -184,6 +193,10 @@ def _cpu_s_per_gb(figures: Figures) -> float | None:
 
 def _cpu_us(figures: Figures) -> float | None:
     return None if figures.cpu_s is None else figures.cpu_s / figures.amount * 1e6
+
+
+def _per_cpu_s(figures: Figures) -> float | None:
+    return None if not figures.cpu_s else figures.amount / figures.cpu_s
 
 
 def _mb_s(figures: Figures) -> float:

@@ -38,6 +38,7 @@ class Kind(Enum):
     BULK = "bulk"
     LATENCY = "latency"
     TRANSACTIONS = "transactions"
+    REQUESTS = "requests"
 
 
 @dataclass(frozen=True, slots=True)
