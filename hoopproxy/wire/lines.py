@@ -22,7 +22,7 @@ _CHUNK_BYTES_MAX = 1 << 20
 _TEXT_OID = 25  # pg_type.dat
 
 _ENDS = re.compile(rb"([\r\n]+)")
-_CUTS = tuple(re.compile(rb"(?s).*[^%b]" % kept) for kept in (rb"0-9A-Za-z\x80-\xff -", rb"0-9 -"))
+_CUTS = tuple(re.compile(rb"(?s).*%b" % cut) for cut in (rb"[^0-9A-Za-z\x80-\xff -]", rb"[^0-9 -]", rb"[ -]{2}"))
 
 
 def shape_of(stream: str) -> Shape:

@@ -12,9 +12,13 @@ from typing import Any, cast
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, StreamReset
+from h2.exceptions import FrameTooLargeError
+from h2.settings import SettingCodes
 from h11._events import EndOfMessage
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
+from hpack import Encoder
+from hpack.table import HeaderTable
 from mitmproxy import http
 from mitmproxy.connection import Client
 from mitmproxy.options import Options
@@ -38,6 +42,9 @@ FRAME_BYTES_MAX = 1 << 14
 """RFC 9113's least. With the 64 CONTINUATION frames that h2 takes, a head occupies 1 MiB before it is looked at."""
 
 UNPROCESSED = "the target says that it has not looked at this request"
+
+_SETTINGS = frozenset(SettingCodes)
+"""The others are to be ignored (RFC 9113 §6.5.2), and h2 remembers them."""
 
 _UNSOUND_LINE = re.compile(rb"^[ \t]|[^\t\x20-\x7e\x80-\xff]")
 _CHUNK_HEAD = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")  # h11 forgives spaces
@@ -175,11 +182,27 @@ class Http1Client(_http1.Http1Client):
 # HTTP/2 ---------------------------------------------------------------------------------------------------------------
 
 
+class _Compression(Encoder):
+    """hpack's, with a table that stays as small as it begins, whatever the peer allows: all of it is searched for each
+    field. Of changes that were not told yet, the least and the last are (RFC 7541 §4.2)."""
+
+    @property
+    def header_table_size(self) -> int:
+        return int(self.header_table.maxsize)
+
+    @header_table_size.setter
+    def header_table_size(self, value: int) -> None:
+        self.header_table.maxsize = min(value, HeaderTable.DEFAULT_SIZE)
+        if self.header_table.resized:
+            changes = [*self.table_size_changes, self.header_table.maxsize]
+            self.table_size_changes = [min(changes), changes[-1]][-len(changes) :]
+
+
 class Flow(BufferedH2Connection):
     """mitmproxy's connection, with windows that are opened by what was taken and by nothing else.
 
     mitmproxy's own are of 2 GiB, and opened by what was received. Nor does a GOAWAY of a peer that only wants no more
-    streams (RFC 9113 §6.8) end the ones that are open.
+    streams (RFC 9113 §6.8) end the ones that are open; and what is too long, or means nothing, is not kept.
     """
 
     def __init__(self, is_client: bool, head_bytes_max: int, config: Any) -> None:
@@ -190,6 +213,18 @@ class Flow(BufferedH2Connection):
             self.local_settings.enable_push = 0
         self.local_settings.acknowledge()
         self.decoder.max_header_list_size = head_bytes_max
+        self.encoder = _Compression()
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        events: list[Event] = super().receive_data(data)
+        begun = self.incoming_buffer._data  # h2 looks at a frame's length when it has all of it: up to 16 MiB
+        if len(begun) > 2 and int.from_bytes(begun[:3]) > self.max_inbound_frame_size:
+            raise FrameTooLargeError("a frame is longer than it may be")
+        return events
+
+    def _receive_settings_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
+        frame.settings = {code: value for code, value in frame.settings.items() if code in _SETTINGS}
+        return super()._receive_settings_frame(frame)
 
     def initiate_connection(self) -> None:
         H2Connection.initiate_connection(self)

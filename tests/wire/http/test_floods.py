@@ -6,24 +6,28 @@ Nothing here looks at a clock: what is asked for takes moments, or else longer t
 import gzip
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import zstandard
+from hoopproxy_plugins.mask_pan import mask_pans
 
 from hoopproxy.errors import ProtocolViolation
-from hoopproxy.events import Plan, Shape
+from hoopproxy.events import Call, Plan
 from hoopproxy.masking import fields as masking_fields
 from hoopproxy.model import Side
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http import fields, json_masks
+from hoopproxy.wire.http.client_half import Http2ClientHalf
 from hoopproxy.wire.http.codings import Decoder
 from hoopproxy.wire.http.first import FirstRequest
 from hoopproxy.wire.http.halves import CLIENT_PREFACE
 from hoopproxy.wire.http.messages import Headers
 from hoopproxy.wire.http.spdy import DICTIONARY, SpdyReader
+from hoopproxy.wire.lines import LINE_BYTES_MAX, Lines, cutter_of, shape_of
 
 from .h2_ends import GET, H2Client, H2Target
-from .plainly import PAN, Scene, cards, cuts, rule
+from .plainly import MASKED_PAN, PAN, Scene, cards, cuts, rule
 from .rig import FakeReading, Rig, Upper
 
 HEAD = 60_000
@@ -123,8 +127,58 @@ def test_few_bytes_of_spdy_do_not_stand_for_many_headers() -> None:
         reader.next()
 
 
-def masked(shape: Shape) -> Plan:
-    return Plan(shape, ())
+def settings(*pairs: tuple[int, int]) -> bytes:
+    """A SETTINGS frame."""
+    payload = b"".join(code.to_bytes(2) + value.to_bytes(4) for code, value in pairs)
+    return len(payload).to_bytes(3) + b"\4\0\0\0\0\0" + payload
+
+
+def flow(rig: Rig) -> Any:
+    """The client's connection, as h2 has it."""
+    assert rig.wire._ends is not None
+    half = rig.wire._ends.client
+    assert isinstance(half, Http2ClientHalf)
+    return half._layer.h2_conn
+
+
+def test_settings_that_mean_nothing_are_not_kept() -> None:
+    rig = Rig()
+    H2Client(rig)
+    rig.client(settings(*((code, 1) for code in range(100, 2800))))
+    assert not any(code >= 100 for code in flow(rig).remote_settings)
+
+
+def test_nor_is_a_table_of_headers_as_large_as_a_client_would_have_it() -> None:
+    rig = Rig()
+    client = H2Client(rig)
+    for size in (2**32 - 1, *range(100, 4000), 2**31):
+        rig.client(settings((1, size)))
+    assert flow(rig).encoder.table_size_changes == [100, 4096]
+    client.hear()
+    client.h2.decoder.max_allowed_table_size = 2**31
+    for number in range(300):
+        stream = client.ask(GET)
+        rig.target(b"HTTP/1.1 200 OK\r\nX-Id: %d\r\nContent-Length: 2\r\n\r\nhi" % number)
+        client.hear()
+        assert client.head(stream)["x-id"] == str(number) and client.body(stream) == b"hi"
+    assert flow(rig).encoder.header_table._current_size <= 4096
+
+
+def test_a_frame_that_will_be_too_long_is_not_waited_for() -> None:
+    rig = Rig()
+    H2Client(rig)
+    with pytest.raises(ProtocolViolation):
+        rig.client((1 << 20).to_bytes(3) + bytes(6))
+
+
+def test_blanks_do_not_part_a_number() -> None:
+    lines = Lines(cutter_of(cards_plan()))
+    text = b" " * (LINE_BYTES_MAX - 8) + PAN.encode() + b" and more\n"
+    assert lines.feed(text[:-1]) + lines.feed(text[-1:]) == text.replace(PAN.encode(), MASKED_PAN.encode())
+
+
+def cards_plan() -> Plan:
+    return Plan(shape_of("text"), (Call(mask_pans, "cards"),))
 
 
 def test_a_client_of_http_2_has_no_hundred_documents_read_at_once() -> None:
