@@ -17,7 +17,8 @@ from typing import IO
 ROOM = Path(__file__).parent
 _POSTGRES = ("startup", "client", "server", "login", "catalog", "kernel", "pieces", "sql")
 _SSH = ("channels", "sftp", "exchange", "userauth", "forward", "screen")
-HARNESSES = (*_POSTGRES, *_SSH, "balancer", "bundle", "control")
+_HTTP = ("first", "requests", "answers", "documents", "sockets", "paths")
+HARNESSES = (*_POSTGRES, *_SSH, *_HTTP, "balancer", "bundle", "control")
 INPUT_BYTES_MAX = 512
 """Longer inputs are slower and find no more: one decision takes a byte or two."""
 
