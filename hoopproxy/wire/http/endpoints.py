@@ -6,6 +6,7 @@ method, no rule and no target.
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from string import ascii_letters, digits
 from urllib.parse import unquote_to_bytes
 
@@ -75,14 +76,19 @@ def plain(path: str, *, takes_parameters: bool = False) -> str:
 def fits(template: str, *, loosely: bool) -> Callable[[str], object]:
     """Whether a path fits: `{name}` and `*` stand for one segment, `{name*}` and `**` at the end for any rest.
 
-    Loosely, a path fits in each spelling that some server could take for it: in any case, with a dot or a space and
-    whatever behind it (`.json`, by which frameworks are asked for a format), with a slash at its end.
+    Loosely, a path fits in each spelling that some server could take for it: in any case, with dots and spaces behind
+    segments, with a dot or a space and whatever behind the last (`.json`, by which frameworks are asked for a format),
+    with a slash at its end.
     """
-    pattern = "".join(map(_pattern, _PART.findall(template)))
+    parts = _PART.findall(template)
     if not loosely:
-        return re.compile(pattern, re.ASCII).fullmatch
-    behind = r"(?:(?<=[^/])(?:\.|%20)[^/]*)?/?"
-    return re.compile(pattern.removesuffix("/") + behind, re.ASCII | re.IGNORECASE).fullmatch
+        return re.compile("".join(map(_pattern, parts)), re.ASCII).fullmatch
+    pattern = "".join(
+        _pattern(part) + (r"(?:\.|%20)*+" if part[0] not in "/{*" and behind.startswith("/") else "")
+        for part, behind in pairwise((*parts, ""))
+    )
+    last = r"(?:(?<=[^/])(?:\.|%20)[^/]*)?/?"
+    return re.compile(pattern.removesuffix("/") + last, re.ASCII | re.IGNORECASE).fullmatch
 
 
 def _pattern(part: str) -> str:

@@ -111,6 +111,12 @@ def test_a_format_behind_a_path_is_the_same_path(path: str) -> None:
     assert not fits("/v1/customers", loosely=False)(path)
 
 
+@pytest.mark.parametrize("path", ["/v1./customers/17", "/v1/customers../17.", "/V1%20/customers%20./17"])
+def test_nor_is_one_with_dots_and_spaces_that_windows_takes_off(path: str) -> None:
+    assert Endpoints(("/v1/customers", CUSTOMER)).of(path) == CUSTOMER
+    assert not fits(CUSTOMER, loosely=True)("/v1x/customers/17")
+
+
 def test_a_template_that_fits_as_it_is_goes_before_one_that_fits_loosely() -> None:
     both = Endpoints(("/v1/customers", "/v1/customers.csv"))
     assert both.of("/v1/customers.csv") == "/v1/customers.csv"
