@@ -14,7 +14,7 @@ def pip(way: Way, home: Path, *words: str | Path) -> "subprocess.CompletedProces
     options = ["--isolated", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "--cert", way.ca_file]
     if way.proxy:
         options += ["--proxy", way.proxy.replace("://", f"://{way.user}:{way.token}@")]
-    command = [sys.executable, "-m", "pip", *words, *options, "--index-url", f"{way.base}/simple/"]
+    command = [sys.executable, "-m", "pip", *words, *options, "-i", f"{way.base}/simple/"]
     return subprocess.run(command, env=bare(home), capture_output=True, text=True, timeout=120)
 
 

@@ -10,15 +10,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from hoopproxy.control.client import ControlClient
-from hoopproxy.disk.bundles import _leaves
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.kubernetes_api import ApiServer
 from hoopproxy.testing.kubernetes_ports import Ports
@@ -31,6 +28,7 @@ from hoopproxy.testing.tcp_stand import together
 from hoopproxy.testing.three_files import More
 from hoopproxy.testing.vitals import Vitals
 from hoopproxy.wire.http.port_forward import CHANNELS, TUNNEL
+from tests.children import connected, control, live, noted, received
 
 MB = 1_000_000
 S_MAX = 30.0
@@ -145,41 +143,6 @@ class Kubectl:
         """What it says before it ends, which it does of itself after an error."""
         assert self._process.stderr is not None
         return self._process.stderr.read()
-
-
-def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), S_MAX)
-
-
-def received(client: socket.socket, count: int) -> bytes:
-    """So many bytes, or all that come."""
-    data = b""
-    while len(data) < count and (more := client.recv(count - len(data))):
-        data += more
-    return data
-
-
-ASKS_MAX = 3000
-
-
-def noted(stand: Stand, kind: str, **what: Any) -> dict[str, Any]:
-    """The last entry of that kind in the log that says so. It may be on its way: then the gateway is asked something
-    else, so that it has its turn."""
-    for _ in range(ASKS_MAX):
-        for entry in reversed([json.loads(leaf) for leaf in _leaves(stand.log_directory)]):
-            if entry["kind"] == kind and what.items() <= entry.items():
-                found: dict[str, Any] = entry
-                return found
-        control(stand).call("sessions")
-    raise AssertionError(f"no {kind} with {what}")
-
-
-def control(stand: Stand) -> ControlClient:
-    return ControlClient(stand.control_socket)
-
-
-def live(stand: Stand, target: str) -> list[dict[str, Any]]:
-    return [each for each in control(stand).call("sessions")["sessions"] if each["target"] == target]
 
 
 # kubectl --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """What `ssh -L`, `-W` and `-J` lead to: targets of their own, each with its own verdict, recording and end."""
 
-import json
 import random
 import socket
 import subprocess
@@ -9,12 +8,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hoopproxy.control.client import ControlClient
-from hoopproxy.disk.bundles import _leaves
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.raw_target import RawTarget, blocks, crc32_of
@@ -24,9 +20,10 @@ from hoopproxy.testing.sshd import Sshd
 from hoopproxy.testing.stand import PEOPLE
 from hoopproxy.testing.tcp_stand import TcpTarget, tcp_more, together
 from hoopproxy.wire.ssh import messages
+from tests.children import connected, control, live, noted, received
 
 from .conftest import SshStand
-from .ways import S_MAX, Way, run
+from .ways import Way, run
 
 MB = 1_000_000
 ABROAD = "127.0.3.9"
@@ -106,41 +103,6 @@ def forwarding(way: Way, *places: str) -> Iterator[list[int]]:
             yield ports
         finally:
             ssh.terminate()
-
-
-def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), S_MAX)
-
-
-def received(client: socket.socket, count: int) -> bytes:
-    """So many bytes, or all that come."""
-    data = b""
-    while len(data) < count and (more := client.recv(count - len(data))):
-        data += more
-    return data
-
-
-ASKS_MAX = 3000
-
-
-def noted(stand: SshStand, kind: str, **what: Any) -> dict[str, Any]:
-    """The last entry of that kind in the log that says so. It may be on its way: then the gateway is asked something
-    else, so that it has its turn."""
-    for _ in range(ASKS_MAX):
-        for entry in reversed([json.loads(leaf) for leaf in _leaves(stand.log_directory)]):
-            if entry["kind"] == kind and what.items() <= entry.items():
-                found: dict[str, Any] = entry
-                return found
-        control(stand).call("sessions")
-    raise AssertionError(f"no {kind} with {what}")
-
-
-def control(stand: SshStand) -> ControlClient:
-    return ControlClient(stand.control_socket)
-
-
-def live(stand: SshStand, target: str) -> list[dict[str, Any]]:
-    return [each for each in control(stand).call("sessions")["sessions"] if each["target"] == target]
 
 
 def test_a_redis_behind_it_answers_by_the_target_s_name_and_by_its_address(way: Way, redis: int) -> None:
