@@ -3,7 +3,8 @@
 import http.client
 import socket
 from contextlib import suppress
-from typing import Self
+from io import BufferedReader
+from typing import Any, Self
 
 from hoopproxy.testing.http_stand import CLEAR
 
@@ -13,6 +14,22 @@ from .ways import Got, got
 S_MAX = 30
 
 
+class _Heard:
+    """What comes, for one response after the other: the first may have been read together with a part of the next."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
+
+    def makefile(self, *_: object) -> "_Heard":
+        return self
+
+    def close(self) -> None:
+        """Not yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class Raw:
     """A connection to the gateway's listener in the clear, or in TLS with `alpn`; a context manager."""
 
@@ -20,11 +37,13 @@ class Raw:
         way = stand.reverse(target, listener=CLEAR)
         self.netloc, self.token = way.netloc, way.token
         self.socket = socket.create_connection(way.address, S_MAX, (source, 0))
+        self._heard = _Heard(self.socket.makefile("rb"))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *why: object) -> None:
+        self._heard._file.close()
         self.socket.close()
 
     def head(self, line: str = "GET /customers/1 HTTP/1.1", *fields: str, host: str | None = None) -> bytes:
@@ -39,7 +58,7 @@ class Raw:
 
     def hear(self, method: str = "GET") -> Got:
         """The next response. @raise ConnectionError, http.client.HTTPException: there is none."""
-        answer = http.client.HTTPResponse(self.socket, method=method)
+        answer = http.client.HTTPResponse(self._heard, method=method)  # type: ignore[arg-type] # it asks for no more
         with answer:
             answer.begin()
             return got(answer.status, answer.getheaders(), answer.read())
@@ -48,6 +67,6 @@ class Raw:
         """All that comes until the other side ends the connection, however it does."""
         pieces = []
         with suppress(ConnectionError):
-            while data := self.socket.recv(1 << 16):
+            while data := self._heard.read1(1 << 16):
                 pieces.append(data)
         return b"".join(pieces)

@@ -207,9 +207,10 @@ def _told(heard: Message) -> tuple[str, ...]:
 
 
 def both(front: Front, speak: Callable[[Client], list[tuple[str, ...]]]) -> dict[str, list[tuple[str, ...]]]:
+    """One way after the other, each connected when its turn comes: the gateway waits ten seconds for a login."""
     heard = {}
-    for way, client in front.ways().items():
-        with client:
+    for way, connect in (("direct", front.direct), ("through", front.through)):
+        with connect() as client:
             heard[way] = speak(client)
     return heard
 
