@@ -159,7 +159,7 @@ class Frames:
         if ways & 4:
             fields.append(("content-length", str(len(body))))
         if ways & 224 == 224:
-            pseudo, fields = [*pseudo, choices.pick((pseudo[0], (":proto", "x"), pseudo[3]))], fields
+            pseudo.append(choices.pick((pseudo[0], (":proto", "x"), pseudo[3])))
         stream, self.stream = self.stream, self.stream + 2
         self.opened.append(stream)
         said = self._headers(choices, stream, [*pseudo, *fields], ends=not ways & 8)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import h11
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
+from h2.events import DataReceived, RequestReceived, StreamReset
 
 from fuzz.endings import Ending, ending
 from fuzz.http_says import CANARY, FORBIDDEN, SECRET, TOKEN
@@ -38,7 +38,7 @@ ENDPOINTS = (CUSTOMER, "/events", "/lines")
 
 @dataclass
 class Target:
-    """One lane's other end. `asked` are the requests that it has got whole heads of; `whole` those that ended."""
+    """One lane's other end. `asked` are the requests that it has got whole heads of, `bodies` what came of theirs."""
 
     alpn: str
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -116,8 +116,6 @@ class Target:
                     self._bodies[stream] += piece
                 case StreamReset(stream_id=stream):
                     self.waiting = [each for each in self.waiting if each[0] != stream]
-                case StreamEnded():
-                    pass
 
 
 class Stage:

@@ -9,6 +9,7 @@ from hoopproxy.disk.bundles import _leaves
 from hoopproxy.testing.stand import Stand
 
 S_MAX = 120.0
+ASKS_MAX = 3000
 
 
 def connected(port: int) -> socket.socket:
@@ -21,9 +22,6 @@ def received(client: socket.socket, count: int) -> bytes:
     while len(data) < count and (more := client.recv(count - len(data))):
         data += more
     return data
-
-
-ASKS_MAX = 3000
 
 
 def noted(stand: Stand, kind: str, **what: Any) -> dict[str, Any]:

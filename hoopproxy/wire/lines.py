@@ -23,6 +23,8 @@ _TEXT_OID = 25  # pg_type.dat
 
 _ENDS = re.compile(rb"([\r\n]+)")
 _CUTS = tuple(re.compile(rb"(?s).*%b" % cut) for cut in (rb"[^0-9A-Za-z\x80-\xff -]", rb"[^0-9 -]", rb"[ -]{2}"))
+"""Where a line that is too long is cut, the best place first: behind what is in no word, behind what is in no number,
+and behind two blanks, as no number has two between its digits."""
 
 
 def shape_of(stream: str) -> Shape:

@@ -4,7 +4,7 @@ import http.client
 import socket
 from contextlib import suppress
 from io import BufferedReader
-from typing import Any, Self
+from typing import Self
 
 from hoopproxy.testing.http_stand import CLEAR
 
@@ -14,20 +14,14 @@ from .ways import Got, got
 S_MAX = 30
 
 
-class _Heard:
+class _Heard(BufferedReader):
     """What comes, for one response after the other: the first may have been read together with a part of the next."""
-
-    def __init__(self, file: BufferedReader) -> None:
-        self._file = file
 
     def makefile(self, *_: object) -> "_Heard":
         return self
 
     def close(self) -> None:
-        """Not yet."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+        """Each response closes what it was read from; the next one is still to come."""
 
 
 class Raw:
@@ -37,13 +31,13 @@ class Raw:
         way = stand.reverse(target, listener=CLEAR)
         self.netloc, self.token = way.netloc, way.token
         self.socket = socket.create_connection(way.address, S_MAX, (source, 0))
-        self._heard = _Heard(self.socket.makefile("rb"))
+        self._heard = _Heard(self.socket.makefile("rb", buffering=0))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *why: object) -> None:
-        self._heard._file.close()
+        self._heard.raw.close()
         self.socket.close()
 
     def head(self, line: str = "GET /customers/1 HTTP/1.1", *fields: str, host: str | None = None) -> bytes:

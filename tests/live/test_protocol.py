@@ -62,9 +62,6 @@ class Front:
         first = startup(version, ("user", ACCOUNT), ("database", "plain"), *pairs)
         return Client(line, first, self.stand.tokens[person])
 
-    def ways(self) -> dict[str, "Client"]:
-        return {"direct": self.direct(), "through": self.through()}
-
     def listener(self, name: str) -> tuple[str, int]:
         """Where it listens."""
         host, _, port = self.stand.gateway.endpoints[name][0].rpartition(":")
