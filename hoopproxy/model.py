@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from hoopproxy.proofs import HeldKey, Secret
-from hoopproxy.targets import USUAL_HTTP, HttpTarget, KubernetesTarget, PodTarget
+from hoopproxy.targets import USUAL_HTTP, HttpTarget, KubernetesTarget, PodTarget, TargetMasks
 
 type IPAddress = IPv4Address | IPv6Address
 
@@ -113,7 +113,8 @@ class Target:
     default. The target proves itself by `tls`, or by one of `host_keys` (SSH: each `SHA256:` and the unpadded Base64 of
     the key's digest, as `ssh-keygen -l` prints it), or by nothing, where its dialer allows that. `environment` are the
     names of variables, `*` for any rest, that an SSH client may set there. `http` matters where HTTP is spoken,
-    `kubernetes` where the target is a cluster, `pod` where it is a port within one.
+    `kubernetes` where the target is a cluster, `pod` where it is a port within one. With `masks` the target keeps the
+    masks of columns itself; without, results are masked on their way.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Target:
     http: HttpTarget = USUAL_HTTP
     kubernetes: KubernetesTarget | None = None
     pod: PodTarget | None = None
+    masks: TargetMasks | None = None
 
 
 class Assurance(IntEnum):
@@ -149,7 +151,8 @@ class Grant:
     """A right in force: these roles reach these accounts of a target until `not_after_s`.
 
     `zone` is where destination, gateway and recording storage must lie; the client must lie in one of `client_zones`.
-    `assurance_min` says how well each place must be known; a place that it does not name must be DECLARED.
+    `assurance_min` says how well each place must be known; a place that it does not name must be DECLARED. `reveals`
+    are the columns (`schema.table.column`) that are shown unmasked as long as it lasts.
     """
 
     grant_id: str
@@ -160,6 +163,7 @@ class Grant:
     client_zones: tuple[str, ...]
     assurance_min: Mapping["SubjectKind", Assurance]
     not_after_s: float
+    reveals: frozenset[str] = frozenset()
 
 
 class SubjectKind(Enum):
@@ -325,7 +329,11 @@ def _require_seal(seal: Seal) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Go on."""
+    """Go on. `warning` is one full sentence that the client is told; after `rows_max` rows (0: no limit) of a result
+    the statement is ended with an error."""
+
+    warning: str = ""
+    rows_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)

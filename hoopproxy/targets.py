@@ -1,6 +1,8 @@
 """What only some protocols need to know of a target: frozen values. Knows no target."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,15 @@ class PodTarget:
     pod: str
     port: int
     people: KubernetesTarget = KubernetesTarget()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMasks:
+    """A database that keeps masks itself (`server` mode).
+
+    `provisioner` is the credential with which the gateway makes what masks need there. `accepted` maps findings of the
+    audit that somebody took responsibility for, by name, to the reason why.
+    """
+
+    provisioner: str
+    accepted: Mapping[str, str] = MappingProxyType({})

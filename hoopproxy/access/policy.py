@@ -6,7 +6,7 @@ Pure: `hoopproxy.config` parses the file into these, addons read them. Knows no 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hoopproxy.masks import Mask
+from hoopproxy.masks import ColumnMask
 from hoopproxy.model import Assurance, Grant, Identity, SubjectKind
 
 
@@ -30,6 +30,7 @@ class GrantRule:
     client_zones: tuple[str, ...]
     assurance_min: Mapping[SubjectKind, Assurance]
     duration_s_max: float
+    reveals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class MaskRule:
     target: str
     databases: frozenset[str]
     column: str
-    mask: Mask
+    mask: ColumnMask
     reveal: tuple[Reveal, ...]
 
     def applies(self, roles: frozenset[str], client_zones: frozenset[str]) -> bool:
@@ -63,7 +64,7 @@ class FieldRule:
     target: str
     endpoint: str
     field: str
-    mask: Mask
+    mask: ColumnMask
     reveal: tuple[Reveal, ...]
 
 
@@ -108,21 +109,28 @@ class Policy:
                 client_zones=rule.client_zones,
                 assurance_min=rule.assurance_min,
                 not_after_s=at_s + rule.duration_s_max,
+                reveals=rule.reveals,
             )
             for rule in self.grants
             if rule.roles & roles and target_name in rule.targets
         )
 
     def masks_for(
-        self, target_name: str, database: str, roles: frozenset[str], client_zones: frozenset[str]
+        self,
+        target_name: str,
+        database: str,
+        roles: frozenset[str],
+        client_zones: frozenset[str],
+        reveals: frozenset[str] = frozenset(),
     ) -> tuple[MaskRule, ...]:
-        """The mask set of a session: the rules that hide something from it."""
+        """The rules that hide something from a session; its grant shows it the columns `reveals`."""
         return tuple(
             rule
             for rule in self.masks
             if rule.target == target_name
             and (not rule.databases or database in rule.databases)
             and rule.applies(roles, client_zones)
+            and rule.column not in reveals
         )
 
     def fields_for(

@@ -50,10 +50,14 @@ class ColumnMasks:
         return {index: masks[field.path] for index, field in enumerate(shape.fields) if field.path in masks}
 
     def _rules(self, permit: Permit) -> list[MaskRule]:
+        if permit.target.masks is not None:
+            return []  # it keeps them itself
         # Where nobody named a database the target picks one, so the rules of all of them count.
         every = {"", *(each for rule in self._policy.masks for each in rule.databases)}
         return [
             rule
             for database in ([permit.database] if permit.database else sorted(every))
-            for rule in self._policy.masks_for(permit.target.name, database, permit.roles, permit.client_zones)
+            for rule in self._policy.masks_for(
+                permit.target.name, database, permit.roles, permit.client_zones, permit.grant.reveals
+            )
         ]

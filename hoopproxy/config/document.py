@@ -95,12 +95,12 @@ class Document:
         found = {name: self._checked(model, raw, (key, name)) for name, raw in tables.items()}
         return {name: table for name, table in found.items() if table is not None}
 
-    def names(self, key: str) -> frozenset[str] | None:
-        """All names that the file gives under `key`, those of malformed tables, too. None: that can't be told."""
+    def names(self, key: str, named: str = "name") -> frozenset[str] | None:
+        """All that the file names under `key`, in malformed tables, too. None: that can't be told."""
         found = self._raw.get(key, [])
         if self.broken or not isinstance(found, list | dict):
             return None
-        names = found if isinstance(found, dict) else [raw.get("name") for raw in found if isinstance(raw, dict)]
+        names = found if isinstance(found, dict) else [raw.get(named) for raw in found if isinstance(raw, dict)]
         return frozenset(name for name in names if isinstance(name, str))
 
     def finish(self) -> None:

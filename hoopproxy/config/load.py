@@ -14,24 +14,35 @@ from types import MappingProxyType
 from hoopproxy.access.policy import FieldRule, GrantRule, MaskRule, Policy, RegulatedRule, Reveal, Role
 from hoopproxy.config.document import Document
 from hoopproxy.config.model import AddonSettings, Config, GatewaySettings, RoleNames
-from hoopproxy.config.policy_tables import GrantTable, MaskTable, RegulatedTable, RevealTable, RoleTable
+from hoopproxy.config.policy_tables import GrantTable, MaskKind, MaskTable, RegulatedTable, RevealTable, RoleTable
 from hoopproxy.config.references import Tables, check
 from hoopproxy.config.tables import (
     AddonTable,
     GatewayTable,
     LimitsTable,
     ListenTable,
+    MasksTable,
     RolesTable,
     StorageTable,
     TargetTable,
 )
 from hoopproxy.errors import ConfigError
-from hoopproxy.masks import KeyedHash, Mask, Nullify, Partial, Redact
+from hoopproxy.masks import (
+    ColumnMask,
+    Generalise,
+    JsonPaths,
+    KeyedHash,
+    Nullify,
+    Partial,
+    Redact,
+    Token,
+    Truncate,
+)
 from hoopproxy.model import Target, UpstreamTls
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import Zones, parse
 from hoopproxy.settings import Limits, ListenerSettings
-from hoopproxy.targets import HttpTarget, KubernetesTarget, PodTarget
+from hoopproxy.targets import HttpTarget, KubernetesTarget, PodTarget, TargetMasks
 
 KEY_BYTES_MIN = 32
 KEY_BYTES_MAX = 4096
@@ -185,7 +196,15 @@ def _target(document: Document, place: str, table: TargetTable) -> Target:
         http=HttpTarget(**table.http.model_dump()),
         kubernetes=KubernetesTarget(**table.kubernetes.model_dump()) if table.kubernetes else None,
         pod=PodTarget(**table.pod.model_dump()) if table.pod else None,
+        masks=_masks(table.masks),
     )
+
+
+def _masks(table: MasksTable | None) -> TargetMasks | None:
+    """None where results are masked on their way."""
+    if table is None or table.provisioner is None:
+        return None
+    return TargetMasks(table.provisioner, MappingProxyType({each.finding: each.reason for each in table.accept}))
 
 
 def _located(targets: Mapping[str, Target]) -> dict[str, Target]:
@@ -223,21 +242,34 @@ def _grant(table: GrantTable) -> GrantRule:
         client_zones=table.client_zones,
         assurance_min=MappingProxyType(dict(table.assurance_min.values())),
         duration_s_max=table.duration_s_max,
+        reveals=table.reveals,
     )
 
 
 def _mask(document: Document, place: str, table: MaskTable) -> MaskRule | FieldRule:
-    mask: Mask = Redact()
-    if table.mask.nullify is not None:
-        mask = Nullify()
-    elif table.mask.partial is not None:
-        mask = Partial(table.mask.partial.first, table.mask.partial.last)
-    elif table.mask.hash is not None:
-        mask = KeyedHash(_key(document, f"{place}.mask.hash.key_file", document.resolve(table.mask.hash.key_file)))
+    mask = _column_mask(document, f"{place}.mask", table.mask)
     if table.column is not None:
         return MaskRule(table.target, table.databases, table.column, mask, _reveal(table.reveal))
     assert table.field is not None  # one of both is there
     return FieldRule(table.target, table.endpoint or "", table.field, mask, _reveal(table.reveal))
+
+
+def _column_mask(document: Document, place: str, kind: MaskKind) -> ColumnMask:
+    if kind.nullify is not None:
+        return Nullify()
+    if kind.partial is not None:
+        return Partial(kind.partial.first, kind.partial.last)
+    if kind.truncate is not None:
+        return Truncate(kind.truncate)
+    if kind.generalise is not None:
+        return Generalise(kind.generalise.step)
+    if kind.hash is not None:
+        return KeyedHash(_key(document, f"{place}.hash.key_file", document.resolve(kind.hash.key_file)))
+    if kind.token is not None:
+        return Token(_key(document, f"{place}.token.key_file", document.resolve(kind.token.key_file)))
+    if kind.document is not None:
+        return JsonPaths(kind.document.show or kind.document.hide, is_hidden=bool(kind.document.hide))
+    return Redact()
 
 
 def _regulated(table: RegulatedTable) -> RegulatedRule:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from hoopproxy.config.sentences import Form
+from hoopproxy.config.sentences import Form, settings
 from hoopproxy.config.tables import Name, Table, Text, text
-from hoopproxy.masking import fields
+from hoopproxy.masking import documents, fields
 from hoopproxy.model import Assurance, SubjectKind
 
 
@@ -20,8 +20,32 @@ def _json_path(text: str) -> str:
     return text
 
 
+def _document_path(text: str) -> str:
+    documents.branch((text,))
+    return text
+
+
+PATHS_MAX = 100
+"""Each is a piece of the query that shows a column."""
+
 type Column = Annotated[str, text('a column as "schema.table.column"', r"[^.\x00]+\.[^.\x00]+\.[^.\x00]+")]
 type JsonPath = Annotated[str, AfterValidator(Form('a path such as "$.cards[*].number" or "$..iban"', _json_path))]
+type DocumentPath = Annotated[
+    str,
+    AfterValidator(
+        Form(
+            'a path such as "$.medical.diagnosis" or "$.cards[*].number", without "..", as a column\'s document is not '
+            "searched at any depth",
+            _document_path,
+        )
+    ),
+]
+# Behind a check of `mask` itself nothing is JSON any more, and an array no tuple to strict mode.
+type DocumentPaths = Annotated[
+    tuple[DocumentPath, ...],
+    BeforeValidator(lambda raw: tuple(raw) if isinstance(raw, list) else raw),
+    Field(max_length=PATHS_MAX),
+]
 type Where = Annotated[
     str,
     text('a path template of the target, or in a cluster "RESOURCE" or "GROUP/RESOURCE"', r"[^\x00-\x20\x7f]{1,255}"),
@@ -62,6 +86,7 @@ class GrantTable(Table):
     client_zones: tuple[Text, ...] = Field(min_length=1)
     assurance_min: AssuranceTable = AssuranceTable()
     duration_s_max: float = Field(ge=1, le=31536000)
+    reveals: frozenset[Column] = frozenset()
 
 
 class RevealTable(Table):
@@ -78,10 +103,35 @@ class PartialTable(Table):
     last: int = Field(4, ge=0, le=1000)
 
 
+class GeneraliseTable(Table):
+    """`mask = {generalise = {…}}`."""
+
+    step: int = Field(ge=2, le=10**18)
+
+
 class HashTable(Table):
     """`mask = {hash = {…}}`."""
 
     key_file: Path
+
+
+class TokenTable(Table):
+    """`mask = {token = {…}}`."""
+
+    key_file: Path
+
+
+class JsonTable(Table):
+    """`mask = {json = {…}}`."""
+
+    show: DocumentPaths = ()
+    hide: DocumentPaths = ()
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> "JsonTable":
+        if bool(self.show) == bool(self.hide):
+            raise ValueError("wanted is exactly one of show, the paths that alone are shown, and hide, which are not")
+        return self
 
 
 class MaskKind(Table):
@@ -90,16 +140,23 @@ class MaskKind(Table):
     redact: Table | None = None
     nullify: Table | None = None
     partial: PartialTable | None = None
+    truncate: Literal["year", "month"] | None = None
+    generalise: GeneraliseTable | None = None
     hash: HashTable | None = None
+    token: TokenTable | None = None
+    document: JsonTable | None = Field(None, alias="json")  # pydantic's own models have a `json`
 
 
-_MASKS = 'wanted is "redact", "nullify", {partial = {first = 0, last = 4}} or {hash = {key_file = "…"}}'
+_MASKS = (
+    'wanted is "redact", "nullify", {partial = {first = 0, last = 4}}, {truncate = "year"}, '
+    '{generalise = {step = 1000}}, {hash = {key_file = "…"}}, {token = {key_file = "…"}} or {json = {show = ["$.…"]}}'
+)
 
 
 def _mask(raw: Any) -> Any:
     if isinstance(raw, str) and raw in ("redact", "nullify"):
         return {raw: {}}
-    if not isinstance(raw, Mapping) or (len(raw) != 1 and set(raw) <= set(MaskKind.model_fields)):
+    if not isinstance(raw, Mapping) or (len(raw) != 1 and set(raw) <= settings(MaskKind).keys()):
         raise ValueError(_MASKS)
     return raw
 
@@ -121,6 +178,8 @@ class MaskTable(Table):
             raise ValueError("wanted is exactly one of column, which is a database's, and field, which is of JSON")
         if self.column is not None and self.endpoint is not None:
             raise ValueError("endpoint belongs to field; a column has none")
+        if self.field is not None and self.mask.document is not None:
+            raise ValueError("json belongs to column, which holds documents; a field is a place in one")
         if self.field is not None and self.databases:
             raise ValueError("databases belong to column; a field is in none")
         return self

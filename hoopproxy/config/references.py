@@ -105,6 +105,11 @@ def _targets(tables: Tables) -> None:
     _once(tables.targets_file, tables.targets)
     for place, target in tables.targets:
         _zones(tables, tables.targets_file, f"{place}.zone", [target.zone])
+        if target.masks and target.protocol != "postgres":
+            tables.targets_file.say(
+                f"{place}.masks is set, and {target.name} speaks {target.protocol}; masks are kept by databases that "
+                "speak postgres."
+            )
         if target.pod:
             _pod(tables, place, target, target.pod)
         else:
@@ -145,6 +150,7 @@ def _grant(tables: Tables, place: str, grant: GrantTable) -> None:
         for name in sorted(grant.targets):
             if not grant.accounts & targets[name].accounts.keys():
                 policy.say(f"{place}.targets names {shown(name)}, which has none of the accounts of this grant.")
+    _known(policy, f"{place}.reveals", grant.reveals, policy.names("mask", "column"), "a column that a [[mask]] names")
 
 
 def _mask(tables: Tables, place: str, mask: MaskTable) -> None:
@@ -155,6 +161,11 @@ def _mask(tables: Tables, place: str, mask: MaskTable) -> None:
             _known(policy, f"{place}.databases", mask.databases, target.databases, f"a database of {target.name}")
         if mask.field is not None:
             _in_json(tables, place, target, mask.endpoint)
+        elif target.protocol == "postgres" and target.masks is None:
+            tables.targets_file.say(
+                f"target {shown(target.name)} has masked columns ({place} of policy.toml), and no [target.masks]; "
+                'wanted is its provisioner, the credential with which masks are made there, or enforcement = "wire".'
+            )
         elif target.protocol in _JSON:
             policy.say(
                 f"{place}.column is {shown(mask.column)}, and {target.name} speaks {target.protocol}; wanted is field, "

@@ -76,6 +76,11 @@ def hint(name: str, known: Collection[str], prefix: str = "") -> str:
     return f"; there are {', '.join(sorted(known))}." if known else "; there are none."
 
 
+def settings(table: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """The keys of a table as they stand in files."""
+    return {field.alias or name: field for name, field in table.model_fields.items()}
+
+
 class Form:
     """A check of one value, with the words for what it wants; goes into a pydantic validator."""
 
@@ -108,7 +113,7 @@ def wanted(annotation: Any, rules: Sequence[Any] = ()) -> str:
     if issubclass(kind, Enum):
         return _either([shown(member.value) for member in kind])
     if issubclass(kind, BaseModel):
-        return f"a table with {', '.join(kind.model_fields)}"
+        return f"a table with {', '.join(settings(kind))}"
     if kind in _PLAIN:
         return _PLAIN[kind] + _range(rules)
     if issubclass(kind, Mapping):
@@ -150,10 +155,10 @@ def _descend(model: type[BaseModel], raw: Any, loc: Key) -> tuple[Key, Collectio
         table = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
         within = _holds(raw, part)
         if table is not None:
-            field = table.model_fields.get(str(part))
+            field = settings(table).get(str(part))
             if field is None and not within:
                 continue
-            known = table.model_fields
+            known = settings(table)
             annotation, rules = (field.annotation, field.metadata) if field else (None, ())
         elif within:
             annotation, rules = (get_args(annotation) or (None,))[0 if isinstance(part, int) else -1], ()

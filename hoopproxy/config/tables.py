@@ -128,6 +128,7 @@ class LimitsTable(Table):
     decision_s_max: float = Field(DEFAULT.decision_s_max, ge=0.1, le=60)
     approval_s_max: float = Field(DEFAULT.approval_s_max, ge=1, le=86400)
     dial_s_max: float = Field(DEFAULT.dial_s_max, ge=0.1, le=300)
+    provision_s_max: float = Field(DEFAULT.provision_s_max, ge=1, le=3600)
     idle_s_max: float = Field(DEFAULT.idle_s_max, ge=1, le=604800)
     answer_s_max: float = Field(DEFAULT.answer_s_max, ge=0, le=604800)
     stalled_s_max: float = Field(DEFAULT.stalled_s_max, ge=1, le=604800)
@@ -258,6 +259,30 @@ class PodTable(Table):
     port: int = Field(ge=1, le=65535)
 
 
+class AcceptTable(Table):
+    """One item of `accept`: a finding of the audit, by its name, and why it may be."""
+
+    finding: Text
+    reason: Text
+
+
+class MasksTable(Table):
+    """`[target.masks]`."""
+
+    enforcement: Literal["server", "wire"] = "server"
+    provisioner: Name | None = None
+    accept: tuple[AcceptTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> "MasksTable":
+        if (self.enforcement == "server") != (self.provisioner is not None):
+            raise ValueError(
+                "provisioner and enforcement don't fit; wanted is provisioner, the credential with which masks are "
+                'made in the database, or enforcement = "wire", which needs none and is weaker'
+            )
+        return self
+
+
 class TargetTable(Table):
     """`[[target]]`. Where it is, only a pod leaves to its cluster."""
 
@@ -276,4 +301,5 @@ class TargetTable(Table):
     http: HttpTable = HttpTable()
     kubernetes: KubernetesTable | None = None
     pod: PodTable | None = None
+    masks: MasksTable | None = None
     accounts: Mapping[Text, Credential] = Field(min_length=1)

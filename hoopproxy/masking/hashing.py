@@ -11,6 +11,9 @@ from struct import pack
 
 from hoopproxy.masking.types import BPCHAR, BYTEA, INTEGERS, TEXTS, UUID, Kind
 
+HASHED = TEXTS | {BYTEA, UUID} | INTEGERS.keys()
+"""Types that have hashes."""
+
 _ESCAPED = re.compile(rb"\\(\\|[0-3][0-7]{2})")
 
 
@@ -21,8 +24,8 @@ def hashing(key: bytes, kind: Kind) -> Callable[[bytes], bytes] | None:
     """
     if kind.oid in TEXTS:
         # char(n) comes with its padding, which is no part of the value
-        value: Callable[[bytes], bytes] = bytes.rstrip if kind.oid == BPCHAR else bytes
-        return lambda cell: kind.fit(_digest(key, value(cell)).hex().encode())
+        padding = b" " if kind.oid == BPCHAR else b""
+        return lambda cell: kind.fit(_digest(key, cell.rstrip(padding)).hex().encode())
     if kind.oid == BYTEA:
         return lambda cell: _digest(key, cell) if kind.binary else b"\\x" + _digest(key, _bytea(cell)).hex().encode()
     if kind.oid == UUID:

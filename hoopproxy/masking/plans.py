@@ -4,13 +4,31 @@ Pure, and on the safe side: a protected column without a mask is a reason to ref
 no policy and no wire.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
 from hoopproxy.events import Call, Constant, Field, Keep, KeepEnds, Null, Operation, Plan, Shape
+from hoopproxy.masking.document_cells import documents
 from hoopproxy.masking.fields import covers
 from hoopproxy.masking.hashing import hashing
+from hoopproxy.masking.numbers import generalising
+from hoopproxy.masking.times import truncating
+from hoopproxy.masking.tokens import tokenising
 from hoopproxy.masking.types import BPCHAR, TEXT_FORMS, TEXTS, Kind
-from hoopproxy.masks import Catalog, KeyedHash, Mask, Nullify, Partial, PerCell, Redact
+from hoopproxy.masks import (
+    Catalog,
+    Generalise,
+    JsonPaths,
+    KeyedHash,
+    Mask,
+    Nullify,
+    Partial,
+    PerCell,
+    Token,
+    Truncate,
+)
+
+_MASKS = get_args(Mask.__value__)
 
 ANY = "*"
 """In `protected`: values are judged by content, whatever their origin."""
@@ -30,7 +48,7 @@ def compile(
         for index, mask in masks.items():
             if type(index) is not int or not 0 <= index < len(shape.fields):
                 raise ValueError(f"{addon!r} names the field {index!r} of {len(shape.fields)}")
-            if not isinstance(mask, Redact | Nullify | Partial | KeyedHash | PerCell):
+            if not isinstance(mask, _MASKS):
                 raise ValueError(f"{addon!r} answers {type(mask).__name__} for field {index}, which is no mask")
     operations: list[Operation] = []
     for index, each in enumerate(shape.fields):
@@ -58,11 +76,29 @@ def operation(field: Field, addon: str, mask: Mask) -> Operation:
         case KeyedHash(key):
             hashed = hashing(key, kind)
             return Null() if hashed is None else Call(hashed, addon)
-        case PerCell(function, named):
-            return Null() if kind.binary and kind.oid not in TEXT_FORMS else Call(function, named)
+        case PerCell(function, named, reads_binary):
+            readable = reads_binary or not kind.binary or kind.oid in TEXT_FORMS
+            return Call(function, named) if readable else Null()
+    made = _made(mask, kind)
+    if made is not None:
+        return Call(made, addon)
+    constant = kind.constant()
+    return Null() if constant is None else Constant(constant)
+
+
+def _made(mask: Mask, kind: Kind) -> Callable[[bytes], bytes] | None:
+    """What makes another value of the type of each; None where the mask has no meaning for it."""
+    match mask:
+        case Truncate(unit):
+            return truncating(unit, kind)
+        case Generalise(step):
+            return generalising(step, kind)
+        case Token(key):
+            return tokenising(key, kind)
+        case JsonPaths():
+            return documents(mask, kind)
         case _:
-            constant = kind.constant()
-            return Null() if constant is None else Constant(constant)
+            return None
 
 
 def keep_ends(text: str, first: int, last: int) -> str:
@@ -75,7 +111,7 @@ def _padded_ends(cell: bytes, first: int, last: int) -> bytes:
     """The ends of a `char(n)` are those of its value, not of its padding."""
     value = cell.rstrip(b" ")
     masked = keep_ends(value.decode("utf-8", "replace"), first, last)
-    return masked.encode() + b" " * (len(cell) - len(value))
+    return masked.encode() + cell[len(value) :]
 
 
 def _path(field: Field, catalog: Catalog, protected: frozenset[str]) -> str:

@@ -15,7 +15,8 @@ from hoopproxy.events import Format
 MASK = b"***"
 
 BYTEA, NAME, INT8, INT2, INT4, TEXT, JSON, XML = 17, 19, 20, 21, 23, 25, 114, 142
-BPCHAR, VARCHAR, BIT, NUMERIC, UUID = 1042, 1043, 1560, 1700, 2950
+FLOAT4, FLOAT8, MONEY, BPCHAR, VARCHAR, BIT, NUMERIC, UUID, JSONB = 700, 701, 790, 1042, 1043, 1560, 1700, 2950, 3802
+DATE, TIMESTAMP, TIMESTAMPTZ = 1082, 1114, 1184
 
 TEXTS = frozenset({TEXT, VARCHAR, BPCHAR, NAME})
 """Types whose binary form is their text, and in which every text is valid up to a length."""
@@ -25,6 +26,8 @@ TEXT_FORMS = TEXTS | {JSON, XML}
 
 INTEGERS: Mapping[int, int] = MappingProxyType({INT2: 2, INT4: 4, INT8: 8})
 """Integer types to their width in bytes."""
+
+FLOATS = frozenset({FLOAT4, FLOAT8})
 
 _FIXED: Mapping[int, tuple[bytes, bytes]] = MappingProxyType(
     {
@@ -44,24 +47,24 @@ _FIXED: Mapping[int, tuple[bytes, bytes]] = MappingProxyType(
         601: (b"[(0,0),(0,0)]", bytes(32)),  # lseg
         603: (b"(0,0),(0,0)", bytes(32)),  # box
         650: (b"0.0.0.0/0", bytes.fromhex("0200010400000000")),  # cidr
-        700: (b"0", bytes(4)),  # float4
-        701: (b"0", bytes(8)),  # float8
+        FLOAT4: (b"0", bytes(4)),
+        FLOAT8: (b"0", bytes(8)),
         718: (b"<(0,0),0>", bytes(24)),  # circle
         774: (b"00:00:00:00:00:00:00:00", bytes(8)),  # macaddr8
-        790: (b"$0.00", bytes(8)),  # money
+        MONEY: (b"$0.00", bytes(8)),
         829: (b"00:00:00:00:00:00", bytes(6)),  # macaddr
         869: (b"0.0.0.0", bytes.fromhex("0220000400000000")),  # inet
-        1082: (b"1900-01-01", bytes.fromhex("ffff7154")),  # date: days since 2000-01-01
+        DATE: (b"1900-01-01", bytes.fromhex("ffff7154")),  # days since 2000-01-01
         1083: (b"00:00:00", bytes(8)),  # time
-        1114: (b"1900-01-01 00:00:00", bytes.fromhex("fff4c9ee7c0b8000")),  # timestamp: µs since 2000-01-01
-        1184: (b"1900-01-01 00:00:00+00", bytes.fromhex("fff4c9ee7c0b8000")),  # timestamptz
+        TIMESTAMP: (b"1900-01-01 00:00:00", bytes.fromhex("fff4c9ee7c0b8000")),  # µs since 2000-01-01
+        TIMESTAMPTZ: (b"1900-01-01 00:00:00+00", bytes.fromhex("fff4c9ee7c0b8000")),
         1186: (b"00:00:00", bytes(16)),  # interval
         1266: (b"00:00:00+00", bytes(12)),  # timetz
         1562: (b"", bytes(4)),  # varbit
         UUID: (b"00000000-0000-0000-0000-000000000000", bytes(16)),
         3220: (b"0/0", bytes(8)),  # pg_lsn
         3614: (b"", bytes(4)),  # tsvector
-        3802: (b'"***"', b'\x01"***"'),  # jsonb, version 1
+        JSONB: (b'"***"', b'\x01"***"'),  # version 1
         5069: (b"0", bytes(8)),  # xid8
     }
 )
@@ -136,8 +139,13 @@ class Kind:
         return None
 
 
+def numeric_scale(modifier: int) -> int:
+    """The decimal places of a numeric by its modifier, which is one."""
+    # numeric.c: the modifier is (precision << 16 | scale in 11 bits, two's complement) + VARHDRSZ
+    return ((modifier - 4 & 0x7FF) ^ 0x400) - 0x400
+
+
 def _numeric(modifier: int) -> tuple[bytes, bytes]:
     """Zero, with as many decimal places as the column shows."""
-    # numeric.c: the modifier is (precision << 16 | scale in 11 bits, two's complement) + VARHDRSZ
-    scale = max(((modifier - 4 & 0x7FF) ^ 0x400) - 0x400, 0) if modifier >= 4 else 0
+    scale = max(numeric_scale(modifier), 0) if modifier >= 4 else 0
     return (b"0." + b"0" * scale if scale else b"0"), pack("!hhHh", 0, 0, 0, scale)

@@ -52,7 +52,7 @@ def furnish(directory: Path) -> None:
     secrets = directory / "secrets"
     (secrets / "credentials").mkdir(parents=True)
     (directory / "state").mkdir(mode=0o700)
-    for name in ("pseudonym.key", "email-hash.key"):
+    for name in ("pseudonym.key", "email-hash.key", "logins.key"):
         (secrets / name).write_bytes(bytes(range(32)))
     for name in ("gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER, *WEB):
         (secrets / name).write_text("PEM\n")

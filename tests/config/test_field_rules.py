@@ -124,7 +124,7 @@ def test_a_field_and_an_endpoint_have_one_rule_each(copy: Copy) -> None:
 
 
 def test_the_examples_of_the_manual_are_good(copy: Copy) -> None:
-    page = (CONF.parent / "docs" / "masking.md").read_text()
+    page = (CONF.parent / "docs" / "masking-wire.md").read_text()
     policy, main = (block.partition("```")[0] for block in page.split("```toml\n")[1:])
     copy.append("policy.toml", policy)
     loaded = copy.load().policy

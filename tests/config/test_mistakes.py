@@ -180,8 +180,9 @@ CHANGES = [
         "policy.toml",
         'mask = "nullify"',
         'mask = "nulify"',
-        'mask[2].mask is "nulify"; wanted is "redact", "nullify", {partial = {first = 0, last = 4}} or '
-        '{hash = {key_file = "…"}}.',
+        'mask[2].mask is "nulify"; wanted is "redact", "nullify", {partial = {first = 0, last = 4}}, '
+        '{truncate = "year"}, {generalise = {step = 1000}}, {hash = {key_file = "…"}}, {token = {key_file = "…"}} or '
+        '{json = {show = ["$.…"]}}.',
     ),
     (
         "policy.toml",
@@ -300,6 +301,31 @@ CHANGES = [
         '{ roles = ["analyst"], client_zones = ["XX"] }',
         'mask[0].reveal[0].client_zones names "XX", which is not a zone that the gateway knows; there are ',
     ),
+    (
+        "policy.toml",
+        'reveals = ["public.customers.note"]',
+        'reveals = ["public.customers.notes"]',
+        'grant[0].reveals names "public.customers.notes", which is not a column that a [[mask]] names; did you mean ',
+    ),
+    # who keeps masks
+    (
+        "targets.toml",
+        'provisioner = "ledger-provisioner"',
+        "",
+        "target[0].masks: provisioner and enforcement don't fit; wanted is provisioner, the credential with",
+    ),
+    (
+        "targets.toml",
+        'enforcement = "server"',
+        'enforcement = "wire"',
+        "target[0].masks: provisioner and enforcement don't fit; wanted is provisioner, the credential with",
+    ),
+    (
+        "targets.toml",
+        'enforcement = "server"',
+        'enforcement = "client"',
+        'target[0].masks.enforcement is "client"; wanted is "server" or "wire"',
+    ),
     # names given twice
     (
         "policy.toml",
@@ -338,6 +364,24 @@ def test_all_mistakes_of_all_files_are_told_at_once(copy: Copy) -> None:
         ["hoopproxy.toml:", "addon.kinds"],
         ["policy.toml:", "grant[0].targets"],
     ]
+
+
+def test_a_masked_database_says_who_keeps_its_masks(copy: Copy) -> None:
+    targets = copy.directory / "targets.toml"
+    before, _, behind = targets.read_text().partition("[target.masks]")
+    targets.write_text(before + behind[behind.index("# The accounts") :])
+    assert (
+        'targets.toml: target "ledger" has masked columns (mask[0] of policy.toml), and no [target.masks]; wanted is '
+        'its provisioner, the credential with which masks are made there, or enforcement = "wire".'
+    ) in copy.problems()
+
+
+def test_masks_are_kept_by_databases_alone(copy: Copy) -> None:
+    copy.change("targets.toml", 'name = "broker"', 'name = "broker"\nmasks = {provisioner = "any"}')
+    (problem,) = copy.problems()
+    assert problem == (
+        "targets.toml: target[1].masks is set, and broker speaks tcp; masks are kept by databases that speak postgres."
+    )
 
 
 def test_a_malformed_target_is_still_a_target_for_policy(copy: Copy) -> None:
