@@ -6,23 +6,23 @@ roles nor protocols; time comes from the scheduler.
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from hoopproxy.errors import AddonFailure, Refused, SessionError
-from hoopproxy.interfaces import IScheduler
+from hoopproxy.errors import AddonFailure, Refused, SessionError, Withdrawn
 from hoopproxy.model import Pending
+from hoopproxy.rooms import IScheduler, ISignal
 
 APPROVAL_POLL_S = 1.0
 """How often an addon that answered Pending is asked again; an approval store nudges sooner."""
 
 
 class Asking:
-    """Asks addons. `limit_s` is `limits.decision_s_max`."""
+    """Asks addons, each for at most `limit_s`, which stands under `limit` in the configuration."""
 
-    def __init__(self, scheduler: IScheduler, limit_s: float) -> None:
+    def __init__(self, scheduler: IScheduler, limit_s: float, limit: str = "limits.decision_s_max") -> None:
         self._scheduler = scheduler
-        self._limit_s = limit_s
+        self._limit_s, self._limit = limit_s, limit
 
     async def __call__[T](
         self, addon: Any, call: str, work: Callable[[], Awaitable[Any]], wanted: Callable[[Any], T]
@@ -38,7 +38,7 @@ class Asking:
             try:
                 answer = await self._scheduler.within(self._limit_s, work())
             except TimeoutError as why:
-                raise TimeoutError(f"no answer within {self._limit_s:g} s (limits.decision_s_max)") from why
+                raise TimeoutError(f"no answer within {self._limit_s:g} s ({self._limit})") from why
             return wanted(answer)
 
     async def decided[T](
@@ -52,6 +52,7 @@ class Asking:
         """The addon's answer once it is not Pending any more: a person may have to decide.
 
         Who waits is told what for, once. @raise Refused: nobody decided in time; besides what asking raises.
+        @raise Withdrawn: who waits has given it up.
         """
         last_s, told = self._scheduler.monotonic_s() + wait.limit_s, ""
         while isinstance(answer := await self(addon, call, work, wanted), Pending):
@@ -60,18 +61,45 @@ class Asking:
             if answer.request != told:
                 wait.inform(answer.request)
                 told = answer.request
-            await self._scheduler.sleep(APPROVAL_POLL_S)
+            with wait.withdrawal.offered(self._scheduler.signal()) as withdrawn:
+                if await self._scheduler.first(self._scheduler.sleep(APPROVAL_POLL_S), withdrawn.wait()):
+                    raise Withdrawn(f"You have taken back {wait.what}; it was not done.", reason=wait.reason)
         return answer
+
+
+class Withdrawal:
+    """How somebody takes back what waits for a person's decision."""
+
+    def __init__(self) -> None:
+        self._withdrawn: ISignal | None = None
+
+    @contextmanager
+    def offered(self, withdrawn: ISignal) -> Iterator[ISignal]:
+        """For as long as this lasts, `withdraw` sets the signal."""
+        self._withdrawn = withdrawn
+        try:
+            yield withdrawn
+        finally:
+            self._withdrawn = None
+
+    def withdraw(self) -> bool:
+        """Take it back. False: nothing waits."""
+        if self._withdrawn is None:
+            return False
+        self._withdrawn.set(True)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long a decision may take that is a person's (`limits.approval_s_max`), who is told, and what it is about."""
+    """How long a decision may take that is a person's (`limits.approval_s_max`), who is told, what it is about, and how
+    it is taken back."""
 
     what: str
     reason: str
     limit_s: float
     inform: Callable[[str], None]
+    withdrawal: Withdrawal = field(default_factory=Withdrawal)
 
 
 def at_once[T](addon: Any, call: str, work: Callable[[], Any], wanted: Callable[[Any], T]) -> T:

@@ -13,28 +13,28 @@ from hoopproxy.admit.keyring import Keyring
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import Places
 from hoopproxy.asking import Asking
+from hoopproxy.errors import Revoked
 from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.interfaces import (
+    IAsksPeople,
     IAuthenticator,
     ICredentialSource,
-    IDialer,
     IEnforcement,
     IEvidenceSink,
     IGrantSource,
     IMasker,
     IRecorder,
     IResidencyCheck,
-    IResolver,
     IRouter,
-    IScheduler,
     IStatementGuard,
-    IWireFactory,
 )
 from hoopproxy.model import Endpoint, Identity
+from hoopproxy.relay.approvals import Approvals
 from hoopproxy.relay.gallery import Gallery
 from hoopproxy.relay.judges import Judges
 from hoopproxy.residency.zones import Zones
+from hoopproxy.rooms import IDialer, IResolver, IScheduler, IWireFactory
 from hoopproxy.session import Gateway
 from hoopproxy.settings import Limits
 
@@ -115,7 +115,13 @@ def assembled(addons: Roles, around: Surroundings) -> Gateway:
         ask=ask,
     )
     ledger = Ledger(addons.evidence, around.pseudonyms, scheduler, around.gateway_name, ask)
-    addons.recorder.chunk_noted = ledger.note
+    addons.recorder.chunk_noted = addons.enforcement.note = ledger.note
+    addons.enforcement.end_session = lambda session_id, sentence: leases.end(session_id, Revoked(sentence))
+    approvals = Approvals(scheduler, limits, around.new_session_id)
+    for guard in addons.guards:
+        if IAsksPeople.providedBy(guard):
+            IAsksPeople(guard).approvals = approvals
+    provisioning = Asking(scheduler, limits.provision_s_max, "limits.provision_s_max")
     return Gateway(
         admission=admission,
         crowd=Crowd(limits),
@@ -123,8 +129,9 @@ def assembled(addons: Roles, around: Surroundings) -> Gateway:
         keyring=Keyring(addons.credentials, ask),
         dialers=around.dialers,
         wires=around.wires,
-        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask),
+        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask, provisioning),
         gallery=Gallery(scheduler),
+        approvals=approvals,
         recorder=addons.recorder,
         ledger=ledger,
         limits=limits,

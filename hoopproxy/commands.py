@@ -12,6 +12,7 @@ from hoopproxy.control.lines import ControlError
 from hoopproxy.control.server import Command
 from hoopproxy.errors import Revoked
 from hoopproxy.evidence.entries import AdminAction
+from hoopproxy.relay.approvals import Request
 from hoopproxy.relay.gallery import NotLive
 from hoopproxy.session import Gateway
 
@@ -29,7 +30,14 @@ class Commands:
 
     def by_name(self) -> Mapping[str, Command]:
         """Each command under the name by which it is asked for."""
-        return {"sessions": self.sessions, "session": self.session, "kill": self.kill, "head": self.head}
+        return {
+            "sessions": self.sessions,
+            "session": self.session,
+            "kill": self.kill,
+            "head": self.head,
+            "approvals": self.approvals,
+            "decide": self.decide,
+        }
 
     def streams(self) -> Mapping[str, Stream]:
         """Each command that tells events until they end."""
@@ -54,6 +62,21 @@ class Commands:
         await self._gateway.ledger.note(AdminAction("kill", OPERATOR, session_id))
         because = f": {reason.rstrip('.')}." if reason else "."
         return {"ended": self._gateway.leases.end(session_id, Revoked(f"An operator ended your session{because}"))}
+
+    def approvals(self, arguments: Mapping[str, Any]) -> Answer:
+        """All statements that wait for a decision, without their literals."""
+        return {"approvals": [_waiting(each) for each in self._gateway.approvals.waiting()]}
+
+    async def decide(self, arguments: Mapping[str, Any]) -> Answer:
+        """Approve or deny a statement that waits. The log knows of it before it happens."""
+        approval_id, reason = str(arguments.get("id", "")), str(arguments.get("reason", "")).strip()
+        is_approved = arguments.get("is_approved") is True
+        for each in self._gateway.approvals.waiting():
+            if each.approval_id == approval_id:
+                action = "approve" if is_approved else "deny"
+                await self._gateway.ledger.note(AdminAction(action, OPERATOR, each.passage.session_id))
+                return {"decided": self._gateway.approvals.decide(approval_id, is_approved, reason)}
+        return {"decided": False}
 
     async def watch(self, arguments: Mapping[str, Any], listener: Listener) -> Callable[[], None]:
         """Show what a live session does from now on, masked. The log knows of it before the first of it is shown."""
@@ -89,6 +112,22 @@ def _summary(lease: Lease) -> Answer:
         "statements": sum(tally.statements for tally in tallies),
         "rows": sum(tally.rows for tally in tallies),
         "cells_masked": sum(tally.cells_masked for tally in tallies),
+    }
+
+
+def _waiting(request: Request) -> Answer:
+    permit, statement = request.passage.permit, request.statement
+    return {
+        "approval_id": request.approval_id,
+        "session_id": permit.session_id,
+        "identity": permit.identity.name,
+        "target": permit.target.name,
+        "account": permit.account,
+        "why": request.why,
+        "statement": statement.outline,
+        "parameters": len(statement.parameters),
+        "since_s": request.since_s,
+        "until_s": request.until_s,
     }
 
 

@@ -32,6 +32,10 @@ class Refused(SessionError):
         self.reason = reason
 
 
+class Withdrawn(Refused):
+    """The client took back what was waiting for a person's decision."""
+
+
 class AddonFailure(SessionError):
     """An addon raised, hung or answered the wrong type: the operator must mend it; the client may try later."""
 
@@ -75,6 +79,17 @@ class UpstreamRefused(SessionError):
     code = "upstream-refused"
 
 
+class SqlFailed(UpstreamRefused):
+    """The target refused a statement of the gateway's own: its SQLSTATE, and its words in `message`."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(
+            "The target did not do what the gateway needs for this session; tell the operator of the gateway.",
+            detail=f"SQLSTATE {sqlstate}: {message}",
+        )
+        self.sqlstate, self.message = sqlstate, message
+
+
 class LimitReached(SessionError):
     """A limit of the configuration was reached. `limit` is its key, such as `limits.handshake_s_max`."""
 
@@ -83,6 +98,12 @@ class LimitReached(SessionError):
     def __init__(self, sentence: str, *, limit: str, detail: str = "") -> None:
         super().__init__(sentence, detail=detail)
         self.limit = limit
+
+
+class MaskBroken(SessionError):
+    """The target showed, or was about to show, a column as it is that it keeps masked: an alarm, as nothing may."""
+
+    code = "mask-broken"
 
 
 class EvidenceUnavailable(SessionError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hoopproxy.model import Side
+from hoopproxy.requests import HeaderFields, HttpRequest, KubernetesRequest
 
 
 class Format(Enum):
@@ -82,47 +83,6 @@ class Parameter:
     format: Format
 
 
-type HeaderFields = tuple[tuple[str, str], ...]
-"""Names and values in their order, a name as often as it was sent; values as ISO 8859-1, which loses nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One HTTP request as its client made it, without what proves who it is (RFC 9110).
-
-    `path` begins with "/", or is `*`, in the one spelling that the target is sent (RFC 3986 §6.2.2); `query` is what
-    follows the "?", "" without one.
-    `endpoint` is the first of the target's path templates (`/v1/customers/{id}`) that the path fits, "" for none.
-    `version` is `HTTP/1.1` or `HTTP/2.0`.
-    """
-
-    method: str
-    authority: str
-    path: str
-    query: str
-    version: str
-    endpoint: str = ""
-    headers: HeaderFields = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class KubernetesRequest:
-    """What an HTTP request means to a Kubernetes API server, in the words of its own authorization.
-
-    `verb` is get, list, watch, create, update, patch, delete, deletecollection, proxy or, for a path that is no
-    resource, the HTTP method in lower case; then `resource` is "" and the path stands in the HttpRequest. `subresource`
-    is `exec`, `log`, `status`, …; `namespace` is "" for what has none, and `name` where none is named.
-    """
-
-    verb: str
-    group: str
-    version: str
-    resource: str
-    subresource: str
-    namespace: str
-    name: str
-
-
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A question of the machine: may this go to the target? `number` counts statements of one connection from 1.
@@ -150,17 +110,35 @@ type Ask = Statement | Shape
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """At character `at` of the original text, `removed` characters became `put`. In order, none within another."""
+
+    at: int
+    removed: int
+    put: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
-    """Send it; `text` replaces the statement's text (equal to it when nothing was rewritten)."""
+    """Send it; `text` replaces the statement's text (equal to it when nothing was rewritten), `edits` say where.
+
+    After `rows_max` rows (0: no limit) of a result the client gets an error in place of the rest.
+    """
 
     text: str
+    edits: tuple[Edit, ...] = ()
+    rows_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Answer the client in the target's place with `sentence`; the session goes on."""
+    """Answer the client in the target's place with `sentence`; the session goes on.
+
+    `withdrawn`: the client itself took the statement back while it waited.
+    """
 
     sentence: str
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +199,10 @@ type Reply = Forward | Reject | Plan
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The statement as it goes upstream."""
+    """The statement goes to the target, where it was rewritten in the words of `sent`."""
 
     statement: Statement
+    sent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +359,8 @@ class Step:
     is the client's: nothing that it sent is unanswered. `hold_s` above 0 means: if that side sends no more within so
     long, it has paused, and `release` is to give what the machine holds back of what it sent. `is_heading` means that
     the client has begun something that must come as a whole and within `limits.head_s_max`, such as the head of an HTTP
-    request, however slowly its bytes drip.
+    request, however slowly its bytes drip. `interrupts` means: ask the target to stop the running statement, and feed
+    or resume that side again only when it was asked.
     """
 
     to_client: bytes = b""
@@ -395,3 +375,4 @@ class Step:
     hold_s: float = 0.0
     half_closes: frozenset[Side] = frozenset()
     is_heading: bool = False
+    interrupts: bool = False

@@ -43,10 +43,12 @@ class TargetSecret:
     """What the gateway shows the target as `username`; the user never sees it.
 
     One of: a password; `private_key`, which the target knows; or `authority_key`, which it trusts to sign certificates,
-    of which the gateway mints one for each session (both OpenSSH's PEM, without passphrase).
+    of which the gateway mints one for each session (both OpenSSH's PEM, without passphrase). A password that
+    `is_random` has 256 bits that nobody chose: no number of iterations makes it harder to guess.
     """
 
     username: str
     password: Secret
     private_key: Secret | None = None
     authority_key: Secret | None = None
+    is_random: bool = False

@@ -6,6 +6,7 @@ both. Knows every step's name and no step's inside: no socket, no clock, no prot
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hoopproxy.admit.admission import Admission
 from hoopproxy.admit.crowd import Crowd
@@ -14,15 +15,17 @@ from hoopproxy.admit.leases import STOPPING, Leases
 from hoopproxy.admit.places import OutOfZone
 from hoopproxy.asking import Asking
 from hoopproxy.errors import LimitReached, Refused, Revoked, SessionError
-from hoopproxy.evidence.entries import Confirmed, Crashed, Denied, Ended, Entry, Permitted
+from hoopproxy.evidence.entries import Confirmed, Crashed, Denied, Ended, Entry, MasksKept, Permitted
 from hoopproxy.evidence.ledger import Ledger
-from hoopproxy.interfaces import IDialer, IFrontend, IReached, IRecorder, IScheduler, IWireFactory
+from hoopproxy.interfaces import IRecorder
 from hoopproxy.model import Credentials, Identity, Manifest, Passage, Permit
+from hoopproxy.relay.approvals import Approvals
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.gallery import Gallery
 from hoopproxy.relay.judges import Case, Judges
 from hoopproxy.relay.relay import Relay
 from hoopproxy.relay.tape import Tape, start
+from hoopproxy.rooms import IDesk, IDialer, IFrontend, IProvisioner, IReached, IScheduler, IWireFactory, IWithdrawing
 from hoopproxy.settings import Limits
 
 
@@ -38,6 +41,7 @@ class Gateway:
     wires: Mapping[str, IWireFactory]
     judges: Judges
     gallery: Gallery
+    approvals: Approvals
     recorder: IRecorder
     ledger: Ledger
     limits: Limits
@@ -116,25 +120,34 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
     permit, counting = passage.permit, Counting()
     with gateway.leases.hold(passage, counting.tally) as lease:
         tape = await start(gateway.recorder, passage, gateway.ask, gateway.gallery)
-        peer, relay, reason = None, None, "crashed"
+        peer, rewriting, relay, reason = None, None, None, "crashed"
         try:
             protected = await gateway.judges.protects(permit)
             secret = await gateway.keyring.secret(passage)
-            peer = await dialer.login(reached, passage, secret, protected)
+            entrance = await gateway.judges.enter(passage, secret.username, partial(_desk, dialer, passage, gateway))
+            if entrance is None:
+                peer = await dialer.login(reached, passage, secret, protected)
+            else:
+                await gateway.ledger.note(MasksKept.of(passage, entrance))
+                peer = await dialer.login(reached, passage, entrance.secret, protected, entrance.catalog)
+            rewriting = gateway.judges.begin(passage, peer.catalog)
             wire = gateway.wires[permit.target.protocol].wire(passage, peer, protected, tape.rows_max)
             await frontend.welcome(passage, peer)
+            case = Case(passage, peer.catalog, protected, frontend.inform, rewriting)
             relay = Relay(
                 client=frontend,
                 server=peer,
                 wire=wire,
                 judges=gateway.judges,
-                case=Case(passage, peer.catalog, protected, frontend.inform),
+                case=case,
                 tape=tape,
                 counting=counting,
                 limits=gateway.limits,
                 scheduler=gateway.scheduler,
                 is_led_through=lambda: gateway.leases.has_children(permit.session_id),
             )
+            if IWithdrawing.providedBy(frontend):
+                IWithdrawing(frontend).withdraw = case.withdrawal.withdraw
             reason = await relay.run(lease.ended, gateway.leases.stopping)
         except SessionError as why:
             reason = why.code
@@ -150,10 +163,18 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
             reason = "cut off"  # the gateway stops, and this one did not leave in the time that it had
         finally:
             frontend.close()
+            if rewriting is not None:
+                rewriting.end()
             if peer is not None:
                 peer.close()
             manifest = await _end_of(tape, counting, reason, permit, gateway)
             await _last_note(gateway, Ended.of(passage, counting.tally(), manifest, reason))
+
+
+async def _desk(dialer: IDialer, passage: Passage, gateway: Gateway) -> IDesk:
+    """A connection with the rights of the target's provisioner, for whoever keeps the masks in it."""
+    secret = await gateway.keyring.provisioner(passage)
+    return await IProvisioner(dialer).desk(passage, secret)
 
 
 async def _end_of(tape: Tape, counting: Counting, reason: str, permit: Permit, gateway: Gateway) -> Manifest | None:

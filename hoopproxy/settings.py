@@ -61,6 +61,7 @@ class Limits:
     decision_s_max: float = 5.0
     approval_s_max: float = 900.0
     dial_s_max: float = 10.0
+    provision_s_max: float = 60.0
     idle_s_max: float = 3600.0
     answer_s_max: float = 0.0
     stalled_s_max: float = 900.0

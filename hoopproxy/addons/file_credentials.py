@@ -68,7 +68,7 @@ class FileCredentials:
         if not directory.is_dir():
             raise NotADirectoryError(f"{directory} is no directory; wanted is one with a file for each credential")
 
-    async def secret(self, passage: Passage, credential: str) -> TargetSecret | None:
+    async def secret(self, passage: Passage | None, credential: str) -> TargetSecret | None:
         """What the file says; None when there is no such file. @raise Refused: others could read or write it."""
         # A name can't climb out of the directory: it has no slash and does not begin with a dot.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", credential):

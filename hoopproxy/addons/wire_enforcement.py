@@ -1,27 +1,23 @@
 """Lets through what can be masked on the wire, and refuses the rest: `wire` mode (docs/masking.md).
 
-Changes no statement. Knows no policy: which columns are protected is the catalog's word. A session without protected
-columns passes whole.
+For gateways none of whose targets keeps masks itself. Changes no statement.
 """
 
-from functools import lru_cache
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
-from hoopproxy.errors import Refused
-from hoopproxy.events import Statement
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IAddonFactory, IEnforcement, ISetting
-from hoopproxy.masking.names import Names
-from hoopproxy.masking.statements import Allowed, Denied, Rules, judge
+from hoopproxy.interfaces import IAddonFactory, IEnforcement, IRewriting, ISetting
+from hoopproxy.masking.judging import Judging
+from hoopproxy.masking.statements import Rules
 from hoopproxy.masking.syntax import fold
-from hoopproxy.masks import Catalog
+from hoopproxy.masks import Catalog, Entrance
 from hoopproxy.model import Passage
-
-SHORT_CHARACTERS_MAX = 4096
-"""An application's own statements are shorter, and come again: they are remembered. Longer texts are judged each time,
-in a thread, as reading one may take longer than other sessions should wait."""
+from hoopproxy.rooms import IDesk
 
 
 class Settings(BaseModel):
@@ -44,48 +40,28 @@ class WireEnforcement:
 
     summary = "Refuses statements whose results can't be masked by origin."
     settings = Settings
+    end_session: Any = None
+    note: Any = None
 
     @classmethod
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "WireEnforcement":
-        """Make it."""
+        """Make it. @raise ValueError: a target keeps masks itself, which this can't have it do."""
+        if kept := sorted(target.name for target in setting.targets.values() if target.masks):
+            raise ValueError(
+                f'the target {kept[0]} has a provisioner of masks; wanted is use = "server-enforcement", or '
+                'enforcement = "wire" in its [target.masks]'
+            )
         return cls(name, settings)
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
-        self._rules = Rules(
-            frozenset(fold(function) for function in settings.safe_functions),
-            settings.statement_bytes_max,
-        )
-        self._names = lru_cache(maxsize=256)(lambda known: Names.of(known.catalog))
-        self._remembered = lru_cache(maxsize=4096)(self._judge)
+        safe = frozenset(fold(function) for function in settings.safe_functions)
+        self._judging = Judging(Rules(safe, settings.statement_bytes_max), partial(in_thread, "statements"))
 
-    async def rewrite(self, passage: Passage, statement: Statement, catalog: Catalog) -> str:
-        """The text as it is. @raise Refused: its result can't be masked."""
-        if not catalog.protected:
-            return statement.text
-        known = _Known(catalog)
-        if len(statement.text) <= SHORT_CHARACTERS_MAX:
-            verdict = self._remembered(statement.text, known)
-        else:
-            verdict = await in_thread("statements", self._judge, statement.text, known)
-        if isinstance(verdict, Denied):
-            raise Refused(verdict.sentence, reason="statement", detail=verdict.detail)
-        return statement.text
+    async def enter(self, passage: Passage, role: str, desk: Callable[[], Awaitable[IDesk]]) -> Entrance | None:
+        """As the account."""
+        return None
 
-    def _judge(self, text: str, known: "_Known") -> Allowed | Denied:
-        return judge(text, self._names(known), self._rules)
-
-
-class _Known:
-    """A catalog as a key: the same snapshot is equal to itself alone. It lives as long as a memory of it."""
-
-    __slots__ = ("catalog",)
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Known) and other.catalog is self.catalog
-
-    def __hash__(self) -> int:
-        return id(self.catalog)
+    def begin(self, passage: Passage, catalog: Catalog) -> IRewriting:
+        """What judges one connection's statements."""
+        return self._judging.begin(catalog)

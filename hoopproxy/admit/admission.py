@@ -14,7 +14,7 @@ from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import OutOfZone, Places
 from hoopproxy.asking import Asking, Wait, maybe
 from hoopproxy.errors import Refused
-from hoopproxy.interfaces import IAuthenticator, IGrantSource, IResolver, IRouter, IScheduler
+from hoopproxy.interfaces import IAuthenticator, IGrantSource, IRouter
 from hoopproxy.model import (
     Arrival,
     Credentials,
@@ -28,6 +28,7 @@ from hoopproxy.model import (
     Target,
     Verdict,
 )
+from hoopproxy.rooms import IResolver, IScheduler
 from hoopproxy.settings import Limits
 
 _SEAL = Seal()

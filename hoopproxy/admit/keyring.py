@@ -29,12 +29,21 @@ class Keyring:
         credential = permit.target.accounts[permit.account]
         if not credential:
             return TargetSecret(permit.account, Secret(""))
+        return await self._held(passage, credential, f"account '{permit.account}'")
+
+    async def provisioner(self, passage: Passage) -> TargetSecret:
+        """The secret with which masks are made in the passage's target. @raise UpstreamRefused: no source holds it."""
+        masks = passage.permit.target.masks
+        assert masks is not None, "asked only where the target keeps masks itself"
+        return await self._held(passage, masks.provisioner, "the provisioner of masks")
+
+    async def _held(self, passage: Passage, credential: str, whose: str) -> TargetSecret:
         for source in self._sources:
             found = await self._ask(source, "secret", partial(source.secret, passage, credential), maybe(TargetSecret))
             if found is not None:
                 return found
         raise UpstreamRefused(
-            f"The gateway holds no credential for account '{permit.account}' of target '{permit.target.name}'; "
+            f"The gateway holds no credential for {whose} of target '{passage.permit.target.name}'; "
             "tell the operator of the gateway.",
             detail=f"no credential source holds {credential!r}",
         )

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hoopproxy.errors import Revoked
-from hoopproxy.interfaces import IScheduler, ISignal
 from hoopproxy.model import Identity, IPAddress, Passage, Tally
+from hoopproxy.rooms import IScheduler, ISignal
 
 ENDED_MAX = 10_000
 """How many ended session ids are remembered, for connections that were on their way in: far more than can be."""

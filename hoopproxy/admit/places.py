@@ -9,7 +9,7 @@ from functools import partial
 
 from hoopproxy.asking import Asking, a
 from hoopproxy.errors import Refused
-from hoopproxy.interfaces import IResidencyCheck, IScheduler
+from hoopproxy.interfaces import IResidencyCheck
 from hoopproxy.model import (
     Arrival,
     Assurance,
@@ -28,6 +28,7 @@ from hoopproxy.model import (
 from hoopproxy.residency.addresses import forbidden
 from hoopproxy.residency.verdict import judge, zones_of
 from hoopproxy.residency.zones import Zones
+from hoopproxy.rooms import IScheduler
 
 
 class OutOfZone(Refused):

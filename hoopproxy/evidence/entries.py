@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import orjson
 
 from hoopproxy.errors import AddonFailure, LimitReached, ProtocolViolation, Refused, SessionError
 from hoopproxy.evidence.chain import LEAF_BYTES_MAX
 from hoopproxy.evidence.pseudonyms import Pseudonyms
+from hoopproxy.masks import Entrance
 from hoopproxy.model import Arrival, Finding, Identity, Manifest, Passage, Permit, SubjectKind, Tally, Verdict
 
 TEXT_CHARS_MAX = 200
@@ -142,6 +143,44 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class MasksKept:
+    """The target keeps the masks of a connection itself; durable before the gateway logs in.
+
+    `mask_set` names what was made there; `accepted` are findings of its audit that somebody took responsibility for.
+    """
+
+    kind: ClassVar[str] = "masks-kept"
+    session_id: str
+    connection_id: str
+    mask_set: str
+    accepted: tuple[str, ...]
+
+    @classmethod
+    def of(cls, passage: Passage, entrance: Entrance) -> "MasksKept":
+        """The entry for a connection that enters so."""
+        permit = passage.permit
+        return cls(permit.session_id, permit.arrival.connection_id, entrance.mask_set, entrance.accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """Somebody is about to learn which rows hold a value that they may not see; durable before they do.
+
+    `column` is `schema.table.column`; the value stands in the sealed part of the recording, with the statement.
+    """
+
+    kind: ClassVar[str] = "looked-up"
+    session_id: str
+    connection_id: str
+    column: str
+
+    @classmethod
+    def of(cls, passage: Passage, column: str) -> "LookedUp":
+        """The entry for one look-up."""
+        return cls(passage.session_id, passage.permit.arrival.connection_id, column)
+
+
+@dataclass(frozen=True, slots=True)
 class Denied:
     """A connection ended before anything was relayed. What was known by then has the fields of `Permitted`.
 
@@ -252,24 +291,21 @@ class AdminAction:
     session_id: str
 
 
-type Entry = GatewayStarted | GatewayStopped | Permitted | Confirmed | Denied | Ended | Crashed | Chunk | AdminAction
-
-KINDS: Mapping[str, type[Entry]] = MappingProxyType(
-    {
-        kind.kind: kind
-        for kind in (
-            GatewayStarted,
-            GatewayStopped,
-            Permitted,
-            Confirmed,
-            Denied,
-            Ended,
-            Crashed,
-            Chunk,
-            AdminAction,
-        )
-    }
+type Entry = (
+    GatewayStarted
+    | GatewayStopped
+    | Permitted
+    | Confirmed
+    | MasksKept
+    | LookedUp
+    | Denied
+    | Ended
+    | Crashed
+    | Chunk
+    | AdminAction
 )
+
+KINDS: Mapping[str, type[Entry]] = MappingProxyType({kind.kind: kind for kind in get_args(Entry.__value__)})
 """All kinds. docs/evidence.md has the same table; a test compares them."""
 
 CLOSING = frozenset({GatewayStopped.kind, Denied.kind, Ended.kind, Crashed.kind, AdminAction.kind})

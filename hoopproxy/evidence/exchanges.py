@@ -8,8 +8,9 @@ digest would let a guessed or stolen one be recognized, and nothing is proved by
 from collections.abc import Iterable
 from typing import Any
 
-from hoopproxy.events import HeaderFields, HttpRequest, KubernetesRequest, Statement
+from hoopproxy.events import Statement
 from hoopproxy.model import Side
+from hoopproxy.requests import HeaderFields, HttpRequest, KubernetesRequest
 
 MESSAGES = {side: f"{side.value} messages" for side in Side}
 """What the streams are called in which a side's WebSocket messages are counted and hashed."""

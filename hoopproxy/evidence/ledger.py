@@ -16,7 +16,8 @@ from hoopproxy.evidence import chain
 from hoopproxy.evidence.chain import ChainBroken, Head
 from hoopproxy.evidence.entries import CLOSING, Entry, encoded, leaf
 from hoopproxy.evidence.pseudonyms import Pseudonyms
-from hoopproxy.interfaces import IEvidenceSink, IScheduler, ISignal
+from hoopproxy.interfaces import IEvidenceSink
+from hoopproxy.rooms import IScheduler, ISignal
 
 WAITING_MAX = 10_000
 """Entries that may wait for the sink; more than two for each of `limits.connections_max`' default of 5,000 never do."""

@@ -120,8 +120,8 @@ class Transcript:
 
     def _recorded(self, at_s: float, event: Record) -> Lines:
         match event:
-            case Asked(statement):
-                return self._statement(at_s, "asked", statement, {})
+            case Asked(statement, sent):
+                return self._statement(at_s, "asked", statement, {}, sent)
             case Rejected(statement, sentence):
                 return self._statement(at_s, "rejected", statement, {"sentence": "" if statement.secret else sentence})
             case Columns(number, shape):
@@ -184,7 +184,7 @@ class Transcript:
     ) -> Lines:
         return self._lines(at_s, event, told, more) if is_sealed else self._lines(at_s, event, told | more)
 
-    def _statement(self, at_s: float, event: str, statement: Statement, more: dict[str, Any]) -> Lines:
+    def _statement(self, at_s: float, event: str, statement: Statement, more: dict[str, Any], sent: str = "") -> Lines:
         if statement.secret:
             self._secret.add(statement.number)
         told = {
@@ -199,6 +199,7 @@ class Transcript:
         if not statement.secret:
             sealed = {
                 "text": statement.text,
+                **({"sent": sent} if sent else {}),
                 "parameters": [_parameter(parameter) for parameter in statement.parameters],
                 **request_sealed(statement),
             }

@@ -11,8 +11,8 @@ from orjson import Fragment
 
 from hoopproxy.events import Action, Answered, Asked, Closed, Completed, Faulted, Record, Terminal
 from hoopproxy.evidence.transcript import Lines, Transcript
-from hoopproxy.interfaces import IScheduler
 from hoopproxy.model import Passage, Tally
+from hoopproxy.rooms import IScheduler
 
 
 class Watcher(Protocol):

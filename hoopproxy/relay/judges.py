@@ -3,18 +3,19 @@
 Knows neither bytes nor protocols. Every addon is asked under the time limit, and every failure of one ends the session.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from hoopproxy.asking import Asking, Wait, a, every
-from hoopproxy.errors import Refused
+from hoopproxy.asking import Asking, Wait, Withdrawal, a, at_once, every, maybe
+from hoopproxy.errors import Refused, Withdrawn
 from hoopproxy.events import Action, Ask, Forward, Plan, Reject, Reply, Shape, Statement
-from hoopproxy.interfaces import IEnforcement, IMasker, IStatementGuard
+from hoopproxy.interfaces import IEnforcement, IMasker, IRewriting, IStatementGuard
 from hoopproxy.masking import plans
-from hoopproxy.masks import Catalog, Mask
+from hoopproxy.masks import Catalog, Entrance, Mask
 from hoopproxy.model import Allow, Answer, Passage, Pending, Permit, Refuse
+from hoopproxy.rooms import IDesk
 from hoopproxy.settings import Limits
 
 
@@ -27,6 +28,7 @@ class Judges:
     enforcement: IEnforcement
     limits: Limits
     ask: Asking
+    provisioning: Asking
 
     async def protects(self, permit: Permit) -> frozenset[str]:
         """What all maskers together protect in this session: paths, and `"*"` for masks by content."""
@@ -34,6 +36,19 @@ class Judges:
         for masker in self.maskers:
             protected |= await self.ask(masker, "protects", partial(masker.protects, permit), every(frozenset, str))
         return protected
+
+    async def enter(self, passage: Passage, role: str, desk: Callable[[], Awaitable[IDesk]]) -> Entrance | None:
+        """How the gateway logs in where the target keeps the masks itself; None: as the account's `role`.
+
+        `desk` opens a connection with the rights of the target's provisioner. @raise Refused, AddonFailure
+        """
+        enter = partial(self.enforcement.enter, passage, role, desk)
+        return await self.provisioning(self.enforcement, "enter", enter, maybe(Entrance))
+
+    def begin(self, passage: Passage, catalog: Catalog) -> IRewriting:
+        """What judges one connection's statements. @raise AddonFailure"""
+        begin = partial(self.enforcement.begin, passage, catalog)
+        return at_once(self.enforcement, "begin", begin, _rewriting)
 
     async def answer(self, question: Ask, case: "Case") -> Reply:
         """The reply to one ask. @raise AddonFailure: the session ends."""
@@ -45,22 +60,28 @@ class Judges:
 
     async def _statement(self, statement: Statement, case: "Case") -> Reply:
         try:
-            for guard in self.guards:
-                await self._examined(guard, statement, case)
-            if statement.action is Action.EXECUTE:
-                return Forward(statement.text)  # its text went past the enforcement when it was prepared
-            rewrite = partial(self.enforcement.rewrite, case.passage, statement, case.catalog)
-            return Forward(await self.ask(self.enforcement, "rewrite", rewrite, a(str)))
+            allowed = [await self._examined(guard, statement, case) for guard in self.guards]
+            rows_max = min((each.rows_max for each in allowed if each.rows_max), default=0)
+            if statement.action is Action.EXECUTE:  # it was rewritten when it was prepared
+                at_once(self.enforcement, "ran", partial(case.rewriting.ran, statement), _nothing)
+                return Forward(statement.text, rows_max=rows_max)
+            rewrite = partial(case.rewriting.rewrite, statement)
+            forward = await self.ask(self.enforcement, "rewrite", rewrite, a(Forward))
+            return replace(forward, rows_max=rows_max) if rows_max else forward
         except Refused as why:
-            return Reject(why.sentence)
+            return Reject(why.sentence, isinstance(why, Withdrawn))
 
-    async def _examined(self, guard: IStatementGuard, statement: Statement, case: "Case") -> None:
-        """Returns when the guard allows it. @raise Refused."""
-        wait = Wait("this statement", "statement", self.limits.approval_s_max, case.inform)
+    async def _examined(self, guard: IStatementGuard, statement: Statement, case: "Case") -> Allow:
+        """The guard's yes; its warning is told. @raise Refused."""
+        wait = Wait("this statement", "statement", self.limits.approval_s_max, case.inform, case.withdrawal)
         examine = partial(guard.examine, case.passage, statement)
         answer = await self.ask.decided(guard, "examine", examine, _answer, wait)
         if isinstance(answer, Refuse):
             raise Refused(answer.sentence, reason="statement")
+        assert isinstance(answer, Allow)  # the waiting is over
+        if answer.warning:
+            case.inform(answer.warning)
+        return answer
 
     async def _plan(self, shape: Shape, case: "Case") -> Plan:
         answers: list[tuple[str, Mapping[int, Mask]]] = []
@@ -78,6 +99,20 @@ class Case:
     catalog: Catalog
     protected: frozenset[str]
     inform: Callable[..., None]
+    rewriting: IRewriting
+    withdrawal: Withdrawal = field(default_factory=Withdrawal)
+
+
+def _rewriting(answer: Any) -> IRewriting:
+    if not IRewriting.providedBy(answer):
+        raise TypeError(f"it answered {type(answer).__name__}, which is no IRewriting")
+    found: IRewriting = answer
+    return found
+
+
+def _nothing(answer: Any) -> None:
+    if answer is not None:
+        raise TypeError(f"it answered {type(answer).__name__}, wanted is None")
 
 
 def _answer(answer: Any) -> Answer:

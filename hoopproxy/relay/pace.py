@@ -6,8 +6,8 @@ Knows no protocol and no socket: it is told what moves, and whose move it is.
 from math import inf
 
 from hoopproxy.errors import LimitReached
-from hoopproxy.interfaces import IScheduler
 from hoopproxy.model import Side
+from hoopproxy.rooms import IScheduler
 from hoopproxy.settings import Limits
 
 

@@ -11,7 +11,6 @@ from math import inf
 
 from hoopproxy.errors import Revoked
 from hoopproxy.events import Action, Ask, Asked, Rejected, Reply, Step
-from hoopproxy.interfaces import IConnection, IScheduler, ISignal, IWire
 from hoopproxy.model import Side
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.judges import Case, Judges
@@ -19,6 +18,7 @@ from hoopproxy.relay.pace import Pace
 from hoopproxy.relay.share import Share
 from hoopproxy.relay.tape import Tape
 from hoopproxy.relay.turns import Turns
+from hoopproxy.rooms import IConnection, IPeer, IScheduler, ISignal, IWire
 from hoopproxy.settings import Limits
 
 PIECE_BYTES_MAX = 1 << 20
@@ -37,7 +37,7 @@ class Relay:
     """
 
     client: IConnection
-    server: IConnection
+    server: IPeer
     wire: IWire
     judges: Judges
     case: Case
@@ -165,6 +165,8 @@ class _Traffic:
                 await self._write(side, data, step.is_amid)
                 if side in step.half_closes:
                     await self._end(side)
+        if step.interrupts and not self._over:
+            await relay.server.interrupt()
 
     async def _write(self, side: Side, data: bytes, is_amid: bool) -> None:
         """Piece by piece, so that a side that takes anything at all is known to."""

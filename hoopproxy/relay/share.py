@@ -3,7 +3,7 @@
 Knows nothing of what is done.
 """
 
-from hoopproxy.interfaces import IScheduler
+from hoopproxy.rooms import IScheduler
 from hoopproxy.settings import Limits
 
 

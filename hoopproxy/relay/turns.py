@@ -3,7 +3,7 @@
 Knows nothing of what is done in a turn.
 """
 
-from hoopproxy.interfaces import IScheduler, ISignal
+from hoopproxy.rooms import IScheduler, ISignal
 
 
 class Turns:

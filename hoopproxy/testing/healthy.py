@@ -4,12 +4,13 @@ Each is a real implementation of its interface over plain values; none reads a f
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from zope.interface import implementer
 
-from hoopproxy.events import Record, Shape, Statement
+from hoopproxy.events import Forward, Record, Shape, Statement
 from hoopproxy.interfaces import (
     IAuthenticator,
     ICredentialSource,
@@ -20,10 +21,11 @@ from hoopproxy.interfaces import (
     IRecorder,
     IRecording,
     IResidencyCheck,
+    IRewriting,
     IRouter,
     IStatementGuard,
 )
-from hoopproxy.masks import Catalog, Mask, Redact
+from hoopproxy.masks import Catalog, Entrance, Mask, Redact
 from hoopproxy.model import (
     Allow,
     Answer,
@@ -43,6 +45,7 @@ from hoopproxy.model import (
     Target,
 )
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IDesk
 
 FAR_S = 4_000_000_000.0
 
@@ -99,7 +102,7 @@ class OneSecret:
 
     name = "vault"
 
-    async def secret(self, passage: Passage, credential: str) -> TargetSecret | None:
+    async def secret(self, passage: Passage | None, credential: str) -> TargetSecret | None:
         return TargetSecret("reader", Secret("hunter2"))
 
 
@@ -134,9 +137,28 @@ class RewritesNothing:
     """Every statement goes as it came."""
 
     name = "enforcement"
+    end_session: Any = None
+    note: Any = None
 
-    async def rewrite(self, passage: Passage, statement: Statement, catalog: Catalog) -> str:
-        return statement.text
+    async def enter(self, passage: Passage, role: str, desk: Callable[[], Awaitable[IDesk]]) -> Entrance | None:
+        return None
+
+    def begin(self, passage: Passage, catalog: Catalog) -> IRewriting:
+        return Unchanged()
+
+
+@implementer(IRewriting)
+class Unchanged:
+    """Every statement goes as it came."""
+
+    async def rewrite(self, statement: Statement) -> Forward:
+        return Forward(statement.text)
+
+    def ran(self, statement: Statement) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
 
 
 @implementer(IRecording)

@@ -1,7 +1,7 @@
 """The whole house in memory: `session.run` with real admission, relay and PostgreSQL machine, and no socket.
 
 For plugin authors and for this project's own tests: put addons in, run a script of queries, look at what each end saw.
-Time is a `task.Clock`; the target is a scripted PostgreSQL that answers each simple query with one canned result.
+Time is a `task.Clock`; the target is a scripted PostgreSQL that answers each query with one canned result.
 """
 
 import struct
@@ -16,7 +16,6 @@ from zope.interface import implementer
 from hoopproxy.access.policy import Policy, Role
 from hoopproxy.assembly import assembled
 from hoopproxy.errors import SessionError
-from hoopproxy.interfaces import IDialer, IFrontend, IPeer, IReached, IResolver
 from hoopproxy.masks import Catalog, Relation
 from hoopproxy.model import (
     Arrival,
@@ -31,6 +30,7 @@ from hoopproxy.model import (
     UpstreamTls,
 )
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IDialer, IFrontend, IPeer, IReached, IResolver
 from hoopproxy.scheduler import Signal, TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits
@@ -55,21 +55,37 @@ def query(text: str) -> bytes:
     return message(b"Q", text.encode() + b"\0")
 
 
+def prepared(text: str) -> bytes:
+    """The same by the extended protocol: the unnamed statement is parsed, bound and executed."""
+    portal, no_formats = b"\0", struct.pack("!hhh", 0, 0, 0)
+    return b"".join(
+        (
+            message(b"P", b"\0" + text.encode() + b"\0" + struct.pack("!h", 0)),
+            message(b"B", portal + b"\0" + no_formats),
+            message(b"E", portal + struct.pack("!i", 0)),
+            message(b"S", b""),
+        )
+    )
+
+
 def canned_result() -> bytes:
     """What the target answers to any query: one row, its id and its card number."""
+    return b"".join(_answers().values())
+
+
+def _answers() -> dict[bytes, bytes]:
+    """The messages of the one result."""
     columns = b"".join(
         name + b"\0" + struct.pack("!ihihih", TABLE_OID, number, oid, size, -1, 0)
         for name, number, oid, size in ((b"id", 1, 23, 4), (b"card", 2, 25, -1))
     )
     cells = b"".join(struct.pack("!i", len(cell)) + cell for cell in (b"1", CANARY))
-    return b"".join(
-        (
-            message(b"T", struct.pack("!h", 2) + columns),
-            message(b"D", struct.pack("!h", 2) + cells),
-            message(b"C", b"SELECT 1\0"),
-            message(b"Z", b"I"),
-        )
-    )
+    return {
+        b"T": message(b"T", struct.pack("!h", 2) + columns),
+        b"D": message(b"D", struct.pack("!h", 2) + cells),
+        b"C": message(b"C", b"SELECT 1\0"),
+        b"Z": message(b"Z", b"I"),
+    }
 
 
 class _Pipe:
@@ -155,22 +171,33 @@ class MemoryReached:
 
 @implementer(IPeer)
 class MemoryPeer(_Pipe):
-    """A logged-in target that answers each simple query with `answer`."""
+    """A logged-in target that answers each simple query with `answer`, and prepared ones with the canned result."""
 
     side = Side.SERVER
     greeting = None
 
     def __init__(self, answer: bytes) -> None:
         super().__init__()
-        self._answer = answer
+        said = _answers()
+        self._answers = {
+            b"Q": answer,
+            b"P": message(b"1", b""),
+            b"B": message(b"2", b""),
+            b"D": said[b"T"],
+            b"E": said[b"D"] + said[b"C"],
+            b"S": said[b"Z"],
+        }
         self.interrupted = False
         customers = Relation(TABLE_OID, "public", "customers", {2: PROTECTED})
         self.catalog = Catalog({TABLE_OID: customers}, {}, frozenset({TABLE_OID, KNOWN_OID}), frozenset())
 
     async def write(self, data: bytes) -> None:
         await super().write(data)
-        if data[:1] == b"Q":
-            self.give(self._answer)
+        while data:
+            length = 1 + struct.unpack_from("!i", data, 1)[0]
+            if answer := self._answers.get(data[:1]):
+                self.give(answer)
+            data = data[length:]
 
     async def interrupt(self) -> None:
         self.interrupted = True
@@ -193,7 +220,12 @@ class MemoryDialer:
         return MemoryReached(Endpoint(permit.addresses[0], permit.target.port))
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> IPeer:
         self.logins.append((passage, secret))
         self.peers.append(MemoryPeer(canned_result()))

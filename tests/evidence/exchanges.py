@@ -10,8 +10,6 @@ from hoopproxy.events import (
     Asked,
     Closed,
     Completed,
-    HttpRequest,
-    KubernetesRequest,
     Message,
     Record,
     Rejected,
@@ -22,6 +20,7 @@ from hoopproxy.events import (
 from hoopproxy.evidence.streams import Keeping
 from hoopproxy.evidence.transcript import Transcript, joined
 from hoopproxy.model import Passage, Side, Tally
+from hoopproxy.requests import HttpRequest, KubernetesRequest
 
 type Told = Sequence[tuple[float, Record]]
 

@@ -11,22 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoopproxy.events import (
-    Action,
-    Asked,
-    Closed,
-    Completed,
-    HttpRequest,
-    KubernetesRequest,
-    Record,
-    Streamed,
-    Terminal,
-)
+from hoopproxy.events import Action, Asked, Closed, Completed, Record, Streamed, Terminal
 from hoopproxy.events import Statement as Asking
 from hoopproxy.evidence.asciicast import cast, runs
 from hoopproxy.evidence.recording import Header, Readers, Writer, read
 from hoopproxy.evidence.streams import Keeping
 from hoopproxy.evidence.transcript import Transcript, joined
+from hoopproxy.requests import HttpRequest, KubernetesRequest
 
 SHELL = Asking(2, Action.RUN, "shell", "shell")
 COMMAND = Asking(3, Action.RUN, "exec ls -l /secret", "exec ls")

@@ -22,12 +22,16 @@ from hoopproxy.evidence.entries import (
     Entry,
     GatewayStarted,
     GatewayStopped,
+    LookedUp,
+    MasksKept,
     Permitted,
     encoded,
     leaf,
 )
 from hoopproxy.evidence.pseudonyms import Pseudonyms
+from hoopproxy.masks import NO_CATALOG, Entrance
 from hoopproxy.model import Arrival, Decision, Identity, Manifest, Passage, Permit, SubjectKind, Tally
+from hoopproxy.proofs import Secret, TargetSecret
 
 from .conftest import PERSONAL, verdict
 
@@ -43,6 +47,10 @@ def every(permit: Permit, passage: Passage) -> list[Entry]:
         GatewayStopped("stopped by its operator"),
         Permitted.of(permit),
         Confirmed.of(passage, "not parsed, not masked"),
+        MasksKept.of(
+            passage, Entrance(TargetSecret("hp_1", Secret("S3cret")), NO_CATALOG, "hp_0", ("trigger public.t",))
+        ),
+        LookedUp.of(passage, "public.customers.email"),
         Denied.of("s1", arrival, identity, "tell-nobody", why),
         Ended.of(passage, Tally(statements=2), Manifest("s1/c1.hprec", 3, "e" * 64, 900), "client left"),
         Crashed.of("s1", arrival),
@@ -143,7 +151,7 @@ def test_the_log_has_no_way_to_write_a_float(pseudonyms: Pseudonyms) -> None:
 
 
 def test_only_kinds_that_let_nothing_in_may_use_the_reserve() -> None:
-    assert set(KINDS) - CLOSING == {"gateway-started", "permitted", "confirmed", "chunk"}
+    assert set(KINDS) - CLOSING == {"gateway-started", "permitted", "confirmed", "masks-kept", "looked-up", "chunk"}
 
 
 def test_the_documentation_lists_exactly_these_kinds_and_fields() -> None:

@@ -18,7 +18,6 @@ from hoopproxy.events import (
     Closed,
     Completed,
     Faulted,
-    HttpRequest,
     Message,
     Record,
     Rejected,
@@ -29,6 +28,7 @@ from hoopproxy.events import (
 from hoopproxy.evidence.har import document, entries
 from hoopproxy.evidence.streams import Keeping
 from hoopproxy.model import Passage, Side
+from hoopproxy.requests import HttpRequest
 
 from .exchanges import CHAT, CUSTOMER, EXCHANGE, PRIVATE, REFUSAL, SECRET, SECRETS, SOCKET, Told, lines_of
 from .har_reader import body, read

@@ -13,10 +13,10 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from hoopproxy.assembly import assembled
-from hoopproxy.interfaces import IFrontend, IPeer
 from hoopproxy.masks import NO_CATALOG
 from hoopproxy.model import Arrival, Credentials, Endpoint, Side, Target, UpstreamTls
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IFrontend, IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits

@@ -15,11 +15,12 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from hoopproxy.assembly import assembled
-from hoopproxy.interfaces import IFrontend, IPeer, IRouter
+from hoopproxy.interfaces import IRouter
 from hoopproxy.listen.ssh_channel import Children
 from hoopproxy.masks import Catalog
 from hoopproxy.model import Arrival, Credentials, Endpoint, Identity, Passage, Side, Target
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IFrontend, IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits
@@ -184,7 +185,14 @@ class Dialer(MemoryDialer):
         super().__init__()
         self._make = make
 
-    async def login(self, reached: Any, passage: Passage, secret: TargetSecret, protected: frozenset[str]) -> IPeer:
+    async def login(
+        self,
+        reached: Any,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
+    ) -> IPeer:
         self.logins.append((passage, secret))
         self.peers.append(self._make())
         return self.peers[-1]

@@ -15,9 +15,9 @@ from twisted.internet.ssl import Certificate, CertificateOptions, optionsForClie
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection, connect
-from hoopproxy.interfaces import IPeer
 from hoopproxy.model import Arrival, Credentials, Endpoint, Side
 from hoopproxy.proofs import Secret
+from hoopproxy.rooms import IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits

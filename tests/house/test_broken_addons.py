@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from zope.interface import Interface, alsoProvides
 
 from hoopproxy.errors import SessionError
+from hoopproxy.interfaces import IRecording, IRewriting
 from hoopproxy.testing.healthy import Addons
-from hoopproxy.testing.house import CANARY, House, Visit, canned_result, message, query
+from hoopproxy.testing.house import CANARY, House, Visit, canned_result, message, prepared, query
 from hoopproxy.testing.simulation.trouble import CALLS, PLAIN
 
-SCRIPT = (query("SELECT id, card FROM customers"), query("SELECT card FROM customers"), message(b"X", b""))
+SCRIPT = (
+    query("SELECT id, card FROM customers"),
+    query("SELECT card FROM customers"),
+    prepared("SELECT card FROM customers"),
+    message(b"X", b""),
+)
 AFTER_THE_FACT = {"close"}
 """Calls that come when nothing may pass any more anyway: their failure is told to the operator, not to the client."""
 
@@ -29,21 +36,22 @@ class Broken:
         value = getattr(self._whole, attribute)
         if attribute == "open" and self._call in ("record", "settle", "close"):
             return self._opening(value)
+        if attribute == "begin" and self._call in ("rewrite", "ran"):
+            return lambda *arguments: self._part(value(*arguments), IRewriting)
         if attribute != self._call:
             return value
         return self._failing(value)
 
     def _opening(self, opening: Callable[..., Any]) -> Callable[..., Any]:
         async def opened(*arguments: Any) -> Any:
-            from zope.interface import alsoProvides
-
-            from hoopproxy.interfaces import IRecording
-
-            recording = Broken(await opening(*arguments), self._call, self._nth, self._how, self._house)
-            alsoProvides(recording, IRecording)
-            return recording
+            return self._part(await opening(*arguments), IRecording)
 
         return opened
+
+    def _part(self, made: Any, interface: type[Interface]) -> Any:
+        part = Broken(made, self._call, self._nth, self._how, self._house)
+        alsoProvides(part, interface)
+        return part
 
     def _failing(self, value: Callable[..., Any]) -> Callable[..., Any]:
         if self._call in PLAIN:
@@ -134,8 +142,8 @@ def test_with_healthy_addons_the_script_passes() -> None:
     house.advance(visit)
     assert visit.over and visit.failure is None
     assert visit.frontend.welcomed and not visit.frontend.refusals
-    assert visit.seen.count(b"SELECT 1") == 2
-    assert visit.seen.count(b"***") == 2
+    assert visit.seen.count(b"SELECT 1") == 3
+    assert visit.seen.count(b"***") == 3
     assert CANARY in canned_result() and CANARY not in visit.seen
     (peer,) = house.dialer.peers
     assert b"SELECT card FROM customers" in peer.sent

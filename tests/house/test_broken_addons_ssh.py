@@ -12,6 +12,7 @@ from hoopproxy.errors import SessionError
 from hoopproxy.events import Shape
 from hoopproxy.masks import Mask
 from hoopproxy.model import Passage, Permit
+from hoopproxy.settings import Limits
 from hoopproxy.testing.healthy import RedactsOne
 from hoopproxy.testing.simulation.trouble import CALLS, PLAIN
 from hoopproxy.testing.ssh_speaker import execute, open_forward, open_session
@@ -62,7 +63,7 @@ def play(role: str, call: str, nth: int, how: str) -> tuple[Talk, Watch]:
     addons, watch = furnished(), Watch()
     addons.maskers = [LooksAtAll("")]
     _furnish(addons, role, lambda addon: Broken(addon, call, nth, how, watch))  # type: ignore[arg-type] # it counts
-    scene = Scene(addons)
+    scene = Scene(addons, Limits(provision_s_max=5.0))
     talk = watch.talk = scene.connect()
     steps = (
         lambda: talk.runs("uptime"),

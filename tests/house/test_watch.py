@@ -12,21 +12,10 @@ from twisted.internet.defer import Deferred
 from hoopproxy.commands import Commands
 from hoopproxy.control.lines import ControlError
 from hoopproxy.errors import AddonFailure, Revoked
-from hoopproxy.events import (
-    Action,
-    Answered,
-    Asked,
-    Closed,
-    Completed,
-    Faulted,
-    HttpRequest,
-    Record,
-    Statement,
-    Streamed,
-    Terminal,
-)
+from hoopproxy.events import Action, Answered, Asked, Closed, Completed, Faulted, Record, Statement, Streamed, Terminal
 from hoopproxy.model import Tally
 from hoopproxy.relay.gallery import Gallery, NotLive
+from hoopproxy.requests import HttpRequest
 from hoopproxy.testing.healthy import MemoryLog, MemoryRecorder
 from hoopproxy.testing.house import CANARY, House, Visit, message, query
 

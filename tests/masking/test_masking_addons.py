@@ -14,7 +14,7 @@ from hoopproxy.addons.column_masks import ColumnMasks
 from hoopproxy.addons.statement_kinds import StatementKinds
 from hoopproxy.addons.wire_enforcement import WireEnforcement
 from hoopproxy.errors import Refused
-from hoopproxy.events import Action, Field, Format, Shape, Statement
+from hoopproxy.events import Action, Field, Format, Forward, Shape, Statement
 from hoopproxy.interfaces import IAddonFactory, IEnforcement, IMasker, IStatementGuard
 from hoopproxy.masks import Catalog, KeyedHash, Redact, Relation
 from hoopproxy.model import (
@@ -138,9 +138,20 @@ def enforcement(**keys: Any) -> WireEnforcement:
     return WireEnforcement("wire", wire_enforcement.Settings(**keys))
 
 
+def rewritten(wire: WireEnforcement, asked: Statement, catalog: Catalog) -> str:
+    """What goes in place of a statement of a connection that has just begun."""
+    forward = answered(wire.begin(passage(), catalog).rewrite(asked))
+    assert isinstance(forward, Forward) and not forward.edits
+    return forward.text
+
+
+def test_it_enters_as_the_account() -> None:
+    assert answered(enforcement().enter(passage(), "reader", NotImplemented)) is None
+
+
 def test_what_can_be_masked_passes_unchanged() -> None:
     text = "select  email /* as it is */ from customers;"
-    assert answered(enforcement().rewrite(passage(), statement(text), CATALOG)) == text
+    assert rewritten(enforcement(), statement(text), CATALOG) == text
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -148,35 +159,35 @@ def test_what_cannot_is_refused_with_a_sentence(times: int) -> None:
     wire = enforcement()
     for _ in range(times):
         with pytest.raises(Refused, match=EMAIL) as refused:
-            wire.rewrite(passage(), statement("SELECT upper(email) FROM customers"), CATALOG).send(None)
+            rewritten(wire, statement("SELECT upper(email) FROM customers"), CATALOG)
     assert refused.value.reason == "statement"
 
 
 def test_the_operator_learns_why_a_text_cannot_be_read() -> None:
     with pytest.raises(Refused) as refused:
-        enforcement().rewrite(passage(), statement("SELEC 1"), CATALOG).send(None)
+        rewritten(enforcement(), statement("SELEC 1"), CATALOG)
     assert "syntax error" in refused.value.detail
 
 
 def test_a_session_that_protects_nothing_passes_whole() -> None:
     for text in ("SELECT upper(email) FROM customers", "DROP TABLE x", "no SQL at all"):
-        assert answered(enforcement().rewrite(passage(), statement(text), EMPTY)) == text
+        assert rewritten(enforcement(), statement(text), EMPTY) == text
 
 
 def test_a_verdict_is_remembered_for_its_own_catalog_alone() -> None:
     wire = enforcement()
     other = Catalog({1: Relation(1, "public", "other", {3: "public.other.x"})}, {}, frozenset({1}), frozenset())
     text = "SELECT upper(email) FROM customers"
-    assert answered(wire.rewrite(passage(), statement(text), other)) == text
+    assert rewritten(wire, statement(text), other) == text
     with pytest.raises(Refused):
-        wire.rewrite(passage(), statement(text), CATALOG).send(None)
-    assert answered(wire.rewrite(passage(), statement(text), other)) == text
+        rewritten(wire, statement(text), CATALOG)
+    assert rewritten(wire, statement(text), other) == text
 
 
 def test_a_long_text_is_read_in_a_thread(threads: list[str]) -> None:
     long = statement(f"SELECT upper(email) FROM customers -- {'x' * 5000}")
     with pytest.raises(Refused, match=EMAIL):
-        enforcement().rewrite(passage(), long, CATALOG).send(None)
+        rewritten(enforcement(), long, CATALOG)
     assert answered(kinds(deny=["DROP"]).examine(passage(), long)) == Allow()
     assert isinstance(answered(kinds(deny=["SELECT"]).examine(passage(), long)), Refuse)
     assert threads == ["statements"] * 3
@@ -184,9 +195,9 @@ def test_a_long_text_is_read_in_a_thread(threads: list[str]) -> None:
 
 def test_its_settings_are_folded_and_bounded() -> None:
     wire = enforcement(safe_functions=["Mine"], statement_bytes_max=2048)
-    assert answered(wire.rewrite(passage(), statement("SELECT mine(1)"), CATALOG))
+    assert rewritten(wire, statement("SELECT mine(1)"), CATALOG)
     with pytest.raises(Refused, match="2048 bytes"):
-        wire.rewrite(passage(), statement(f"SELECT '{'x' * 2048}'"), CATALOG).send(None)
+        rewritten(wire, statement(f"SELECT '{'x' * 2048}'"), CATALOG)
     for keys in ({"safe_functionz": []}, {"statement_bytes_max": 1}, {"statement_bytes_max": 1 << 30}):
         with pytest.raises(ValidationError):
             wire_enforcement.Settings(**keys)  # type: ignore[arg-type] # that is the test

@@ -29,7 +29,16 @@ def config(tmp_path: Path) -> Config:
     (directory / "data").mkdir()
     make_keys(directory / "secrets")
     (directory / "secrets" / "credentials").mkdir()
-    for name in ("pseudonym.key", "email-hash.key", "gateway.crt", "gateway.key", "ledger-ca.pem", *BROKER, *WEB):
+    for name in (
+        "pseudonym.key",
+        "logins.key",
+        "email-hash.key",
+        "gateway.crt",
+        "gateway.key",
+        "ledger-ca.pem",
+        *BROKER,
+        *WEB,
+    ):
         (directory / "secrets" / name).write_bytes(bytes(32))
         (directory / "secrets" / name).chmod(0o600)
     writer = MMDBWriter(6, "GeoLite2-Country", languages=["en"], ipv4_compatible=True)

@@ -151,7 +151,7 @@ def test_one_thing_wrong_is_one_sentence(probe: Probe, old: str, new: str, sente
 
 
 @pytest.mark.parametrize(
-    "method", ["identify", "route", "grants", "secret", "protects", "plan", "rewrite", "open", "append", "examine"]
+    "method", ["identify", "route", "grants", "secret", "protects", "plan", "enter", "open", "append", "examine"]
 )
 def test_every_method_of_every_role_must_be_a_coroutine_function(probe: Probe, method: str) -> None:
     probe.change(f"async def {method}(", f"def {method}(")

@@ -33,8 +33,8 @@ from zope.interface.verify import verifyObject
 from hoopproxy.connection import LULL_S, Connection, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.flow import STREAM_BYTES
-from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Endpoint, Side
+from hoopproxy.rooms import IConnection
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.sockets import rtt_us

@@ -14,6 +14,7 @@ from hoopproxy.relay.judges import Case
 from hoopproxy.relay.relay import _Traffic
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
+from hoopproxy.testing.healthy import Unchanged
 from tests.conftest import Spin
 
 from .test_connection import LIMITS, Peers
@@ -58,7 +59,7 @@ def test_a_loop_that_was_held_up_takes_for_no_pause_what_came_meanwhile(
     async def scene() -> bytes | None:
         near, target = await peers.to_socket()
         relay: Any = SimpleNamespace(
-            case=Case(PASSAGE, NO_CATALOG, frozenset(), print),
+            case=Case(PASSAGE, NO_CATALOG, frozenset(), print, Unchanged()),
             client=near,
             server=near,
             scheduler=TwistedScheduler(reactor),

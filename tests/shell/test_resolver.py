@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from hoopproxy.dial.resolver import Resolver
 from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.hands import Overloaded
-from hoopproxy.interfaces import IResolver
+from hoopproxy.rooms import IResolver
 from hoopproxy.settings import Limits
 from tests.conftest import Spin
 

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from hoopproxy.interfaces import IScheduler, ISignal
+from hoopproxy.rooms import IScheduler, ISignal
 from hoopproxy.scheduler import GRACE_S, TwistedScheduler
 
 

@@ -18,9 +18,9 @@ from zope.interface import implementer
 from hoopproxy.admit.crowd import Crowd
 from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError
-from hoopproxy.interfaces import IConnection, IFrontend, IListener
 from hoopproxy.listen.server import TROUBLE_S_MIN, Server, _Trouble
 from hoopproxy.model import Arrival, Endpoint, Identity
+from hoopproxy.rooms import IConnection, IFrontend, IListener
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings
 from tests.conftest import Spin

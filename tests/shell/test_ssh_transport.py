@@ -14,8 +14,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from hoopproxy.errors import ProtocolViolation, SessionError
-from hoopproxy.interfaces import IConnection
 from hoopproxy.model import Side
+from hoopproxy.rooms import IConnection
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.ssh import transport as ssh_transport
 from hoopproxy.ssh.exchange import PROTOCOL_ERROR, ClientExchange, ServerExchange

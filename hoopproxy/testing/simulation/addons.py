@@ -31,7 +31,7 @@ from hoopproxy.disk.segments import Segments
 from hoopproxy.errors import Refused, UpstreamUnreachable
 from hoopproxy.events import Statement
 from hoopproxy.evidence.recording import Readers
-from hoopproxy.interfaces import IAuthenticator, IResolver, IScheduler, ISetting, IStatementGuard
+from hoopproxy.interfaces import IAuthenticator, ISetting, IStatementGuard
 from hoopproxy.masks import KeyedHash, Nullify, Partial, Redact
 from hoopproxy.model import (
     Allow,
@@ -45,6 +45,7 @@ from hoopproxy.model import (
     Target,
     UpstreamTls,
 )
+from hoopproxy.rooms import IResolver, IScheduler
 from hoopproxy.testing.healthy import FAR_S, Addons
 from hoopproxy.testing.simulation.database import CARD, EMAIL, SCORE
 from hoopproxy.testing.simulation.disk import SimulatedDisk

@@ -11,11 +11,12 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection
-from hoopproxy.dial.postgres import TERMINATE, Greeting
+from hoopproxy.dial.postgres import Greeting
 from hoopproxy.errors import UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
+from hoopproxy.masks import Catalog
 from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, Target
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.rooms import IDialer, IPeer, IReached, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.testing.simulation import database
 from hoopproxy.testing.simulation.network import Line, Network
@@ -23,6 +24,7 @@ from hoopproxy.testing.simulation.server import Server
 from hoopproxy.testing.simulation.weather import Fate, Weather
 from hoopproxy.testing.simulation.witness import Witness
 from hoopproxy.wire.postgres.messages import error
+from hoopproxy.wire.postgres.requests import TERMINATE
 
 FATAL = error("terminating connection due to administrator command", "57P01", "FATAL")
 SETTINGS = {"server_version": "17.0", "client_encoding": "UTF8", "standard_conforming_strings": "on"}
@@ -178,7 +180,12 @@ class Targets:
         return Reached(Endpoint(permit.addresses[0], permit.target.port))
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> IPeer:
         self.witness.logs_in(passage, protected)
         await self.in_time(self._answered(passage.permit), passage.permit.target.name)

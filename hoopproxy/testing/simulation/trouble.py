@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import alsoProvides, providedBy
 
-from hoopproxy.interfaces import IScheduler
+from hoopproxy.rooms import IScheduler
 from hoopproxy.testing.healthy import Addons
 from hoopproxy.testing.simulation.trace import Trace
 from hoopproxy.testing.simulation.weather import Trouble, Weather
@@ -23,12 +23,15 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "credentials": ("secret",),
     "guards": ("examine",),
     "maskers": ("protects", "plan"),
-    "enforcement": ("rewrite",),
+    "enforcement": ("enter", "begin", "rewrite", "ran"),
     "recorder": ("open", "record", "settle", "close"),
     "evidence": ("append",),
 }
-PLAIN = frozenset({"record"})
-"""The call that does not wait: one that hung would hang the loop, and that is the watchdog's matter."""
+PLAIN = frozenset({"begin", "ran", "record"})
+"""Calls that do not wait: one that hung would hang the loop, and that is the watchdog's matter."""
+
+MAKERS = ("open", "begin")
+"""Calls that answer a part of the addon's own: a recording, or what rewrites one connection's statements."""
 
 
 class Broken(Exception):
@@ -67,7 +70,7 @@ class Troubles:
         answer = call(*arguments)
         if trouble is not None:
             raise Broken(trouble.value)
-        return answer
+        return self._made(name, role, answer)
 
     async def waiting(
         self, name: str, role: str, call: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]
@@ -91,7 +94,10 @@ class Troubles:
                 raise Broken(trouble.value)
             case Trouble.HANGS_AFTER:
                 await Deferred()
-        return self.before(answer, role) if name.endswith(".open") else answer
+        return self._made(name, role, answer)
+
+    def _made(self, name: str, role: str, answer: Any) -> Any:
+        return self.before(answer, role) if name.rpartition(".")[2] in MAKERS else answer
 
     def _trouble(self, name: str, role: str) -> Trouble | None:
         trouble = self._weather.trouble(role)

@@ -12,8 +12,8 @@ import orjson
 from zope.interface import implementer
 
 from hoopproxy.errors import SessionError
-from hoopproxy.interfaces import IFrontend, IPeer, ISignal
 from hoopproxy.model import Arrival, Credentials, Passage, Permit, Side
+from hoopproxy.rooms import IFrontend, IPeer, ISignal
 from hoopproxy.testing.simulation.disk import SimulatedDisk
 from hoopproxy.testing.simulation.network import Line
 

@@ -20,11 +20,12 @@ from hoopproxy.assembly import assembled
 from hoopproxy.connection import Connection
 from hoopproxy.errors import Revoked, SessionError
 from hoopproxy.evidence.entries import GatewayStopped
-from hoopproxy.interfaces import ICredentialSource, IFrontend, ISetting
+from hoopproxy.interfaces import ICredentialSource, ISetting
 from hoopproxy.listen.postgres import PostgresListener
 from hoopproxy.model import Arrival, Endpoint, Passage, Side
 from hoopproxy.proofs import TargetSecret
 from hoopproxy.registry import Setting
+from hoopproxy.rooms import IFrontend
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
@@ -276,8 +277,9 @@ class _Revealing:
         self.name = source.name
         self._source, self._witness = source, witness
 
-    async def secret(self, passage: Passage, credential: str) -> TargetSecret | None:
-        self._witness.reveals(passage)
+    async def secret(self, passage: Passage | None, credential: str) -> TargetSecret | None:
+        if passage is not None:
+            self._witness.reveals(passage)
         found: TargetSecret | None = await self._source.secret(passage, credential)
         return found
 
