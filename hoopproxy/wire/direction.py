@@ -11,7 +11,7 @@ from hoopproxy.model import Side
 
 @dataclass(slots=True)
 class Direction[Half]:
-    """One direction of a machine (`interfaces.IWire`)."""
+    """One direction of a machine (`rooms.IWire`)."""
 
     side: Side
     half: Half

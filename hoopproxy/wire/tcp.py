@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Asked, Completed, Copied, Forward, Record, Reject, Rejected, Reply, Statement, Step
-from hoopproxy.interfaces import IPeer, IWire, IWireFactory
 from hoopproxy.model import Passage, Side
+from hoopproxy.rooms import IPeer, IWire, IWireFactory
 from hoopproxy.settings import Limits
 
 STATEMENT = Statement(1, Action.OPEN, "tcp", outline="tcp")

@@ -33,6 +33,10 @@ TABLES = {
     "products": (column("id", OPEN_OID, 1), column("name", OPEN_OID, 2)),
     "payments": (column("card", OTHER_OID, 1), column("id", OTHER_OID, 2)),
 }
+TOO_MANY = (
+    "The rest was not shown, because a rule of the gateway ends this result after {} rows: ask for less, with a WHERE "
+    "or a LIMIT."
+)
 PROTECTED = {(PROTECTED_OID, 2), (OTHER_OID, 1)}
 ROWS = 3
 
@@ -49,14 +53,22 @@ class Portal:
     formats: tuple[Format, ...]
     rows: list[bytes] | None = None
     tag: str = ""
+    shown: int = 0
 
 
 class FakePostgres:
-    """`refuse(action, text)` plays the gateway's guards where this plays both at once: a sentence refuses."""
+    """`refuse(action, text)` plays the gateway's guards where this plays both at once: a sentence refuses; and a result
+    with more than `rows_max` rows fails."""
 
     def __init__(
-        self, *, masked: bool = False, refuse: Callable[[str, str], str] = lambda action, text: "", strict: bool = True
+        self,
+        *,
+        masked: bool = False,
+        refuse: Callable[[str, str], str] = lambda action, text: "",
+        strict: bool = True,
+        rows_max: int = 1000,
     ) -> None:
+        self._rows_max = rows_max
         self._inbox = Splitter(Side.CLIENT)
         self._masked, self._refuse, self._strict = masked, refuse, strict
         self._statements: dict[str, str] = {}
@@ -270,9 +282,16 @@ class FakePostgres:
             self._say(message(b"I"))
             return
         count = rows_max if 0 < rows_max < len(portal.rows) else len(portal.rows)
+        self._bounded(portal.rows[:count], portal.shown)
+        portal.shown += count
         self._say(b"".join(portal.rows[:count]))
         portal.rows = portal.rows[count:]
         self._say(message(b"s") if count == rows_max and rows_max else messages.command_complete(portal.tag))
+
+    def _bounded(self, rows: list[bytes], shown: int) -> None:
+        if shown + len(rows) > self._rows_max:
+            self._say(b"".join(rows[: self._rows_max - shown]))
+            raise Failed("54000", TOO_MANY.format(self._rows_max))
 
     def _effect(self, text: str) -> str:
         match text:
@@ -299,7 +318,9 @@ class FakePostgres:
                 self._flush()
             case "copy out":
                 self._say(message(b"H", b"\0\0\0"))
-                self._say(message(b"d", b"copied-1\n") + message(b"d", b"copied-2\n") + message(b"c"))
+                copied = [message(b"d", b"copied-%d\n" % row) for row in (1, 2)]
+                self._bounded(copied, 0)
+                self._say(b"".join(copied) + message(b"c"))
                 return "COPY 2"
         return text.upper() if text != "insert" else "INSERT 0 1"
 

@@ -31,20 +31,31 @@ def masks(shape: Shape) -> Plan:
     return Plan(shape, tuple(Constant(MASKED) if column.path else Keep() for column in shape.fields))
 
 
+def as_it_is(statement: Statement) -> Forward:
+    return Forward(statement.text)
+
+
 def machine(
-    *, protected: Iterable[str] = (CARD,), rows_recorded_max: int = 2, limits: Limits | None = None
+    *,
+    protected: Iterable[str] = (CARD,),
+    rows_recorded_max: int = 2,
+    limits: Limits | None = None,
+    catalog: Catalog = CATALOG,
 ) -> PostgresWire:
-    return PostgresWire(Terms(CATALOG, frozenset(protected), rows_recorded_max, limits or Limits()))
+    return PostgresWire(Terms(catalog, frozenset(protected), rows_recorded_max, limits or Limits()))
 
 
 @dataclass
 class Rig:
-    """`refuse(action, text)` answers statements: a sentence refuses. `plan` answers shapes."""
+    """`refuse(action, text)` answers statements: a sentence refuses; `forward` says how others are sent. `plan` answers
+    shapes. `interrupts` counts how often the server is to be interrupted; this one is always too fast for it."""
 
     wire: PostgresWire = field(default_factory=machine)
     server: FakePostgres = field(default_factory=FakePostgres)
     refuse: Callable[[str, str], str] = no_refusal
+    forward: Callable[[Statement], Forward] = as_it_is
     plan: Callable[[Shape], Plan] = masks
+    interrupts: int = 0
     shown: bytearray = field(default_factory=bytearray)
     sent: bytearray = field(default_factory=bytearray)
     records: list[Record] = field(default_factory=list)
@@ -109,13 +120,14 @@ class Rig:
         if isinstance(ask, Shape):
             return self.plan(ask)
         sentence = self.refuse(ask.action.value, ask.text)
-        return Reject(sentence) if sentence else Forward(ask.text)
+        return Reject(sentence) if sentence else self.forward(ask)
 
     def _perform(self, step: Step) -> None:
         self.records += step.records
         self.shown += step.to_client
         self.sent += step.to_server
         self.pause, self.ended = step.pause, step.ended
+        self.interrupts += step.interrupts
         if step.to_server:
             self._waiting += self.server.feed(step.to_server)
 

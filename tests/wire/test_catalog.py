@@ -307,7 +307,7 @@ ANSWERS = {
     ),
     "a short row": (GOOD[0], done(data_row([b"16"])), *GOOD[2:], READY),
     "a long row": (*GOOD[:4], done(data_row([b"peek", b"a"])), GOOD[5], READY),
-    "an error": (GOOD[0], error("permission denied for table pg_class")),
+    "an error": (GOOD[0], error("permission denied for table pg_class"), READY),
     "an error in the end": (*GOOD[:-1], error("out of memory", "53200"), READY),
     "a copy": (message(b"G", b"\0\0\0"),),
     "a request for a password": (message(b"R", b"\0\0\0\3"),),

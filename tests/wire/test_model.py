@@ -7,14 +7,14 @@ another's plan shows a canary. `MODEL_SEQUENCES` plays more of them than a suite
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 import pytest
 
 from hoopproxy.errors import ProtocolViolation
-from hoopproxy.events import Format
+from hoopproxy.events import Format, Forward
 from hoopproxy.model import Side
 from hoopproxy.wire.postgres import requests
 from hoopproxy.wire.postgres.framing import Splitter, message, string
@@ -181,11 +181,19 @@ SAYINGS: tuple[Callable[[Random], bytes], ...] = (
 )
 
 
-def script(seed: int) -> list[Turn]:
+def one_query(random: Random) -> bytes:
+    return requests.query(random.choice(TEXTS))
+
+
+ONE_EACH = tuple(one_query if saying is query else saying for saying in SAYINGS if saying is not copy)
+"""Of several statements in one text those behind a result that is cut off may have run: nobody stops them in time."""
+
+
+def script(seed: int, sayings: Sequence[Callable[[Random], bytes]] = SAYINGS) -> list[Turn]:
     random = Random(seed)
     return [
         Turn(
-            random.choice(SAYINGS)(random),
+            random.choice(sayings)(random),
             random.choice((1000, 1000, 1000, 11)),
             random.randint(0, 3),
             random.randint(1, 60),
@@ -219,11 +227,11 @@ def was_too_early(why: ProtocolViolation) -> bool:
     return "before the target had confirmed it" in why.sentence
 
 
-def outcome(turns: list[Turn], protected: tuple[str, ...]) -> str:
+def outcome(turns: list[Turn], protected: tuple[str, ...], rows_max: int = 0) -> str:
     """How it went, "" for the whole way. @raise AssertionError: the client got something else than it should."""
     guarded = bool(protected)
-    rig = Rig(wire=machine(protected=protected), refuse=refuse)
-    perfect = FakePostgres(masked=guarded, refuse=refuse)
+    rig = Rig(wire=machine(protected=protected), refuse=refuse, forward=lambda ask: Forward(ask.text, (), rows_max))
+    perfect = FakePostgres(masked=guarded, refuse=refuse, rows_max=rows_max or 1000)
     said = b"".join(turn.data for turn in turns)
     expected = perfect.feed(said)
     ended = ""
@@ -241,7 +249,7 @@ def outcome(turns: list[Turn], protected: tuple[str, ...]) -> str:
         return ended
     assert bytes(rig.shown) == expected
     assert rig.server.executed == perfect.executed
-    if not guarded and b"E" not in kinds(expected):
+    if not (guarded or rows_max) and b"E" not in kinds(expected):
         assert bytes(rig.sent) == said  # what a server would skip after an error need not be sent to it at all
     return ended
 
@@ -254,20 +262,20 @@ def kinds(data: bytes) -> set[bytes]:
     return found
 
 
-def fails(turns: list[Turn], protected: tuple[str, ...]) -> bool:
+def fails(turns: list[Turn], protected: tuple[str, ...], rows_max: int = 0) -> bool:
     try:
-        outcome(turns, protected)
+        outcome(turns, protected, rows_max)
     except Exception:  # noqa: BLE001 # whatever it is, a shorter script that does it as well is easier to read
         return True
     return False
 
 
-def shortest(turns: list[Turn], protected: tuple[str, ...]) -> list[Turn]:
+def shortest(turns: list[Turn], protected: tuple[str, ...], rows_max: int = 0) -> list[Turn]:
     """The same failure with fewer turns."""
     at = 0
     while at < len(turns):
         fewer = turns[:at] + turns[at + 1 :]
-        turns, at = (fewer, at) if fails(fewer, protected) else (turns, at + 1)
+        turns, at = (fewer, at) if fails(fewer, protected, rows_max) else (turns, at + 1)
     return turns
 
 
@@ -289,5 +297,21 @@ def test_a_client_gets_what_a_perfect_server_would_answer(protected: tuple[str, 
             ends[outcome(turns, protected)] += 1
         except Exception as why:
             why.add_note(f"MODEL_SEED={seed}; the shortest that fails: {shortest(turns, protected)}")
+            raise
+    assert ends[""] > 0.6 * ends.total(), ends
+
+
+@pytest.mark.parametrize("rows_max", [1, 2])
+@pytest.mark.parametrize(
+    "protected", [pytest.param((CARD, OTHER_CARD), id="masked"), pytest.param((), id="nothing protected")]
+)
+def test_a_bounded_result_ends_as_if_the_server_had_failed(protected: tuple[str, ...], rows_max: int) -> None:
+    ends = Counter[str]()
+    for seed in range(FIRST_SEED, FIRST_SEED + SEQUENCES // 4):
+        turns = script(seed, ONE_EACH)
+        try:
+            ends[outcome(turns, protected, rows_max)] += 1
+        except Exception as why:
+            why.add_note(f"MODEL_SEED={seed}; the shortest: {shortest(turns, protected, rows_max)}")
             raise
     assert ends[""] > 0.6 * ends.total(), ends

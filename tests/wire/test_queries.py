@@ -103,12 +103,12 @@ def test_a_query_without_text_is_answered_as_one() -> None:
     assert Rig().talk(query("")) == message(b"I") + IDLE
 
 
-def test_a_rewritten_statement_goes_up_as_rewritten_and_is_recorded_so() -> None:
+def test_a_rewritten_statement_goes_up_as_rewritten_and_both_texts_are_recorded() -> None:
     rig = Rig()
     rig._answer = lambda ask: Forward("select products") if isinstance(ask, Statement) else masks(ask)  # type: ignore[method-assign]
     rig.client(query("select customers"))
     assert rig.sent == query("select products")
-    assert rig.records == [Asked(Statement(1, Action.QUERY, "select products", "select customers"))]
+    assert rig.records == [Asked(Statement(1, Action.QUERY, "select customers", "select customers"), "select products")]
 
 
 def test_a_statement_with_a_password_is_marked() -> None:
@@ -226,7 +226,7 @@ def test_a_text_that_guards_could_not_read_is_refused_where_something_is_protect
     assert b"not valid UTF-8" in shown and rig.sent == b""
     unguarded, latin1 = machine(protected=()), message(b"Q", b"select '\xe9'\0")
     ask = unguarded.feed(Side.CLIENT, latin1).ask
-    assert isinstance(ask, Statement) and ask.text == "select '\\xe9'"
+    assert isinstance(ask, Statement) and ask.text == "select 'é'"
     assert unguarded.resume(Side.CLIENT, Forward(ask.text)).to_server == latin1
 
 

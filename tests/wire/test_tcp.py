@@ -9,8 +9,8 @@ from zope.interface.verify import verifyObject
 
 from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Asked, Completed, Copied, Forward, Reject, Rejected, Step
-from hoopproxy.interfaces import IWire, IWireFactory
 from hoopproxy.model import Side
+from hoopproxy.rooms import IWire, IWireFactory
 from hoopproxy.settings import Limits
 from hoopproxy.wire.tcp import STATEMENT, TcpWire, TcpWires
 

@@ -8,8 +8,8 @@ import re
 from fnmatch import fnmatchcase
 
 from hoopproxy.errors import Refused
-from hoopproxy.events import HeaderFields
 from hoopproxy.model import Identity
+from hoopproxy.requests import HeaderFields
 from hoopproxy.targets import KubernetesTarget
 from hoopproxy.wire.http.fields import folded
 

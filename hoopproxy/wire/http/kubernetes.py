@@ -7,8 +7,9 @@ past the gateway does not pass at all (CVE-2018-1002102, CVE-2020-8559, CVE-2022
 from dataclasses import replace
 
 from hoopproxy.errors import Refused
-from hoopproxy.events import Action, KubernetesRequest, Statement
+from hoopproxy.events import Action, Statement
 from hoopproxy.model import Passage
+from hoopproxy.requests import KubernetesRequest
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http import port_forward
 from hoopproxy.wire.http.bodies import Making, Masked

@@ -15,8 +15,8 @@ from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import Reply, Step
-from hoopproxy.interfaces import IPeer, IWire, IWireFactory
 from hoopproxy.model import Passage, Side
+from hoopproxy.rooms import IPeer, IWire, IWireFactory
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.client_half import ClientHalf
 from hoopproxy.wire.http.draft import Draft

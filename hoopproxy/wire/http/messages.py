@@ -6,8 +6,8 @@ Texts are ISO 8859-1, which loses no byte. Knows no parser and no policy.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from hoopproxy.events import HeaderFields
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.requests import HeaderFields
 
 SERVER_NAME = "hoopproxy"
 

@@ -9,9 +9,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 
-from hoopproxy.events import Action, HttpRequest, Statement
+from hoopproxy.events import Action, Statement
 from hoopproxy.model import Passage
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.requests import HttpRequest
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http import bodies, fields, websocket
 from hoopproxy.wire.http.bodies import Making

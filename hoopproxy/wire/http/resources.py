@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from hoopproxy.events import KubernetesRequest
+from hoopproxy.requests import KubernetesRequest
 from hoopproxy.wire.http.endpoints import Ambiguous, plain, settled
 
 CONNECTING = frozenset(("exec", "attach", "portforward"))

@@ -6,12 +6,10 @@ error, because a rule that protects nothing is worse than no session.
 
 from collections import defaultdict
 
-from hoopproxy.errors import UpstreamRefused
+from hoopproxy.errors import LimitReached, ProtocolViolation, SqlFailed, UpstreamRefused
 from hoopproxy.masks import Catalog, Relation
-from hoopproxy.model import Side
-from hoopproxy.wire.postgres.framing import Message, Splitter
-from hoopproxy.wire.postgres.messages import read_data_row, read_fields
-from hoopproxy.wire.postgres.requests import query
+from hoopproxy.rooms import Rows
+from hoopproxy.wire.postgres.inquiry import Inquiry
 
 ANSWER_BYTES_MAX = 64 << 20
 """The OIDs of some five million relations, which come in one cell."""
@@ -106,64 +104,40 @@ class CatalogReader:
 
     def __init__(self, paths: frozenset[str]) -> None:
         self._paths = sorted(paths)
-        self._bytes = 0
-        self._splitter = Splitter(Side.SERVER)
-        self._results: list[list[tuple[str, ...]]] = []
-        self._rows: list[tuple[str, ...]] = []
+        names = ", ".join(
+            f"({number}, {', '.join(map(_literal, path.split('.')))})" for number, path in enumerate(self._paths)
+        )
+        statements = [_COLUMNS.format(wanted=names), _TAINTED.format(wanted=names), _KNOWN, _FUNCTIONS]
+        text = "SET search_path = pg_catalog, pg_temp; " + "".join(statements) + "RESET search_path"
+        self._inquiry = Inquiry(text, ANSWER_BYTES_MAX)
 
     def query(self) -> bytes:
         """One simple query, in ASCII whatever the session's encoding. It leaves the settings as they were.
 
         Temporary relations are searched last: a login trigger (PostgreSQL 17) may have made some.
         """
-        names = ", ".join(
-            f"({number}, {', '.join(map(_literal, path.split('.')))})" for number, path in enumerate(self._paths)
-        )
-        statements = [_COLUMNS.format(wanted=names), _TAINTED.format(wanted=names), _KNOWN, _FUNCTIONS]
-        return query("SET search_path = pg_catalog, pg_temp; " + "".join(statements) + "RESET search_path")
+        return self._inquiry.query()
 
     def feed(self, data: bytes) -> Catalog | None:
-        """The catalog, once it is whole. @raise UpstreamRefused, ProtocolViolation"""
-        if not data:
-            raise _unreadable("end of stream")
-        self._bytes += len(data)
-        if self._bytes > ANSWER_BYTES_MAX:
-            raise _unreadable(f"its answer is longer than {ANSWER_BYTES_MAX} bytes")
-        self._splitter.append(data)
-        while received := self._splitter.next(ANSWER_BYTES_MAX, "an answer of the catalog"):
-            if received.kind == b"Z":
-                try:
-                    return self._catalog()
-                except (ValueError, IndexError) as why:  # no row of our query looks like that
-                    raise _unreadable(f"rows of another shape: {why}") from why
-            self._take(received)
-        return None
+        """The catalog, once it is whole. @raise UpstreamRefused"""
+        try:
+            results = self._inquiry.feed(data)
+        except (SqlFailed, ProtocolViolation, LimitReached) as why:
+            raise _unreadable(why.detail or why.sentence) from why
+        try:
+            return None if results is None else self._catalog(results)
+        except (ValueError, IndexError) as why:  # no row of our query looks like that
+            raise _unreadable(f"rows of another shape: {why}") from why
 
     @property
     def rest(self) -> bytes:
         """What the target sent behind its answer."""
-        return bytes(self._splitter.buffer)
+        return self._inquiry.rest
 
-    def _take(self, received: Message) -> None:
-        match received.kind:
-            case b"D":
-                cells = read_data_row(received.body)
-                self._rows.append(tuple((cell or b"").decode("utf-8", "surrogateescape") for cell in cells))
-            case b"C":
-                self._results.append(self._rows)
-                self._rows = []
-            case b"E":
-                fields = read_fields(received.body)
-                raise _unreadable(f"{fields.get('C', '')}: {fields.get('M', '')}")
-            case b"T" | b"N" | b"S":
-                pass
-            case _:
-                raise _unreadable(f"message {received.kind!r}")
-
-    def _catalog(self) -> Catalog:
-        if len(self._results) != 6:
-            raise _unreadable(f"{len(self._results)} results")
-        _, columns, tainted, known, functions, _ = self._results
+    def _catalog(self, results: tuple[Rows, ...]) -> Catalog:
+        if len(results) != 6:
+            raise _unreadable(f"{len(results)} results")
+        _, columns, tainted, known, functions, _ = ([[cell or "" for cell in row] for row in rows] for rows in results)
         found: dict[int, dict[int, str]] = defaultdict(dict)
         names: dict[int, tuple[str, str]] = {}
         there = set[str]()

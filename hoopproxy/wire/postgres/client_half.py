@@ -36,6 +36,8 @@ _KEEPS_DESCRIBED = frozenset((b"E", b"H"))
 
 _SHORT_TEXT_BYTES = 4096
 
+_CODEC = "utf-8"
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -47,6 +49,16 @@ class _Run:
 
 type _Request = requests.Parse | _Run | None
 """What a question is about; None is a simple query."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A question, and the message that is about it: its text was read in this `codec`."""
+
+    statement: Statement
+    message: Message
+    request: _Request
+    codec: str
 
 
 def _poisoned_name(request: _Request) -> str | None:
@@ -66,7 +78,7 @@ class ClientHalf:
     def __init__(self, terms: Terms, book: Book, queue: Queue) -> None:
         self._terms, self._book, self._queue = terms, book, queue
         self._intake = Intake(terms.limits.statement_bytes_max)
-        self._asking: tuple[Statement, Message, _Request] | None = None
+        self._asking: _Asking | None = None
         self._described: Portal | None = None
         self._number = 0
         self._copied = 0
@@ -89,7 +101,7 @@ class ClientHalf:
             self._ours.clear()
             if not draft.takes_one():
                 return None
-            if self._queue.is_full(self._terms.limits):
+            if self._queue.is_full(self._terms.limits) and not (self._queue.may_sync and self._intake.kind == b"S"):
                 draft.is_full = True
                 return None
             arrived = self._intake.next()
@@ -136,11 +148,17 @@ class ClientHalf:
     # Questions ------------------------------------------------------------------------------------------------------
 
     def _ask(
-        self, action: Action, text: str, message: Message, request: _Request, parameters: tuple[Parameter, ...] = ()
+        self,
+        action: Action,
+        text: str,
+        message: Message,
+        request: _Request,
+        codec: str = _CODEC,
+        parameters: tuple[Parameter, ...] = (),
     ) -> Statement:
         about = outline(text)
         statement = Statement(self._next(), action, text, about.text, parameters, about.secret)
-        self._asking = statement, message, request
+        self._asking = _Asking(statement, message, request, codec)
         return statement
 
     def _next(self) -> int:
@@ -151,27 +169,37 @@ class ClientHalf:
         """The reply to the last question."""
         if self._asking is None:
             raise AssertionError("nothing was asked")
-        (statement, message, request), self._asking = self._asking, None
+        asking, self._asking = self._asking, None
         match reply:
-            case Reject(sentence):
-                draft.records.append(Rejected(statement, sentence))
-                self._refuse(messages.error(sentence), statement.number, _poisoned_name(request), draft)
-            case Forward(text):
+            case Reject(sentence, withdrawn):
+                code = messages.QUERY_CANCELED if withdrawn else messages.INSUFFICIENT_PRIVILEGE
+                self._reject(asking, sentence, code, draft)
+            case Forward():
                 if not self._queue.skipping:  # an earlier error may have come in the meantime
-                    self._forward(statement, text, message, request, draft)
+                    self._forward(asking, reply, draft)
             case _:
                 raise AssertionError(f"a statement is not answered by {type(reply).__name__}")
 
-    def _forward(self, statement: Statement, text: str, message: Message, request: _Request, draft: Draft) -> None:
+    def _reject(self, asking: _Asking, sentence: str, code: str, draft: Draft) -> None:
+        draft.records.append(Rejected(asking.statement, sentence))
+        name = _poisoned_name(asking.request)
+        self._refuse(messages.error(sentence, code), asking.statement.number, name, draft)
+
+    def _forward(self, asking: _Asking, forward: Forward, draft: Draft) -> None:
+        statement, message, text = asking.statement, asking.message, forward.text
         number, rewritten = statement.number, text != statement.text
-        match request:
+        try:
+            raw_text = text.encode(asking.codec) if rewritten else b""
+        except UnicodeEncodeError:  # a name was put in that the client has no characters for
+            self._reject(asking, _NOT_UTF8, _NOT_IN_REPERTOIRE, draft)
+            return
+        match asking.request:
             case None:
-                draft.to_server.append(requests.query(text) if rewritten else message.raw)
-                self._queue.add(pending.Query(number))
-            case requests.Parse():
-                sent = replace(request, raw_text=text.encode()).encode() if rewritten else message.raw
-                draft.to_server.append(sent)
-                prepared = Prepared(number, statement.text, text)
+                draft.to_server.append(requests.raw_query(raw_text) if rewritten else message.raw)
+                self._queue.add(pending.Query(number, forward.edits, forward.rows_max))
+            case requests.Parse() as request:
+                draft.to_server.append(replace(request, raw_text=raw_text).encode() if rewritten else message.raw)
+                prepared = Prepared(number, statement.text, text, forward.edits)
                 change = self._book.statements.change(request.name, prepared)
                 self._queue.add(pending.Parse(number, change, bytes_held=prepared.bytes_held))
             case _Run(change, portal):
@@ -182,9 +210,9 @@ class ClientHalf:
                     self._queue.add(pending.Describe(number, portal, silent=True))
                 self._described = None
                 draft.to_server.append(message.raw)
-                self._queue.add(pending.Execute(number, change, portal))
+                self._queue.add(pending.Execute(number, change, portal, forward.rows_max))
                 text = portal.prepared.sent
-        draft.records.append(Asked(replace(statement, text=text)))
+        draft.records.append(Asked(statement, "" if text == statement.text else text))
 
     def _refuse(self, error: bytes, number: int, name: str | None, draft: Draft) -> None:
         refusals.refuse(self._queue, error, number, name, draft)
@@ -212,23 +240,24 @@ class ClientHalf:
 
     def _query(self, message: Message, draft: Draft) -> Statement | None:
         reader = Reader(Side.CLIENT, message.body)
-        text = self._text(reader.raw_string())
+        raw_text = reader.raw_string()
         reader.end()
-        if text is None:
+        codec = self._codec(raw_text)
+        if codec is None:
             self._unreadable(Action.QUERY, None, draft)
             return None
-        return self._ask(Action.QUERY, text, message, None)
+        return self._ask(Action.QUERY, raw_text.decode(codec), message, None, codec)
 
     def _parse(self, message: Message, draft: Draft) -> Statement | None:
         parse = requests.Parse.read(message.body)
-        text = self._text(parse.raw_text)
-        if text is None:
+        codec = self._codec(parse.raw_text)
+        if codec is None:
             self._unreadable(Action.PREPARE, parse.name, draft)
             return None
         if self._is_full(self._book.statements, parse.name, len(message.body)):
             self._complain(refusals.TOO_MANY_STATEMENTS, draft)
             return None
-        return self._ask(Action.PREPARE, text, message, parse)
+        return self._ask(Action.PREPARE, parse.raw_text.decode(codec), message, parse, codec)
 
     def _is_full(self, names: Names[Any], name: str, more_bytes: int) -> bool:
         """Whether the book has no room for `name`, or for so many bytes. Short ones are bounded by their number."""
@@ -237,12 +266,16 @@ class ClientHalf:
             return True
         return len(names) >= limits.prepared_statements_max and names.find(name) is None
 
-    def _text(self, raw: bytes) -> str | None:
-        """None: what the guards would read is not what the server would. Where nothing is protected, that may be."""
+    def _codec(self, raw: bytes) -> str | None:
+        """What a text is read in, and written in again. None: what would be read is not what the server would read.
+
+        Where nothing is masked here that may be; then a byte is a character, so that each can be put back.
+        """
         try:
-            return raw.decode()
+            raw.decode(_CODEC)
         except UnicodeDecodeError:
-            return None if self._terms.guarded else raw.decode("utf-8", "backslashreplace")
+            return None if self._terms.guarded else "latin-1"
+        return _CODEC
 
     def _unreadable(self, action: Action, name: str | None, draft: Draft) -> None:
         statement = Statement(self._next(), action, "")
@@ -292,7 +325,8 @@ class ClientHalf:
             self._complain(refusals.no_portal(name), draft)
             return None
         portal = change.value
-        return self._ask(Action.EXECUTE, portal.prepared.text, message, _Run(change, portal), portal.bind.parameters)
+        run, parameters = _Run(change, portal), portal.bind.parameters
+        return self._ask(Action.EXECUTE, portal.prepared.text, message, run, parameters=parameters)
 
     def _close(self, message: Message, draft: Draft) -> None:
         named, name = requests.read_named(message.body)

@@ -25,7 +25,19 @@ class Draft:
         self._messages_left -= 1
         return not self.is_full
 
-    def step(self, ask: Ask | None, pause: frozenset[Side], ended: bool, is_amid: bool, is_idle: bool) -> Step:
+    def step(
+        self, ask: Ask | None, pause: frozenset[Side], ended: bool, is_amid: bool, is_idle: bool, interrupts: bool
+    ) -> Step:
         """The finished step."""
-        to_client, to_server = b"".join(self.to_client), b"".join(self.to_server)
-        return Step(to_client, to_server, tuple(self.records), ask, self.is_full, pause, ended, is_amid, is_idle)
+        return Step(
+            to_client=b"".join(self.to_client),
+            to_server=b"".join(self.to_server),
+            records=tuple(self.records),
+            ask=ask,
+            more=self.is_full,
+            pause=pause,
+            ended=ended,
+            is_amid=is_amid,
+            is_idle=is_idle,
+            interrupts=interrupts,
+        )

@@ -48,6 +48,11 @@ class Intake:
         as many bytes of the client's for messages, which nobody has judged."""
         return self._passing is not None
 
+    @property
+    def kind(self) -> bytes:
+        """Of the message at the front, as far as it is there."""
+        return bytes(self._splitter.buffer[:1])
+
     def append(self, data: bytes) -> None:
         """Take what arrived."""
         self._splitter.append(data)

@@ -182,11 +182,10 @@ class Login:
             )
 
     def _choose(self, offered: set[str]) -> scram.Scram:
-        password = self._secret.password
-        if self._end_point and scram.PLUS in offered:
-            return scram.Scram(password, self._nonce, scram.PLUS, self._end_point)
-        if scram.PLAIN in offered:
-            return scram.Scram(password, self._nonce, scram.PLAIN, self._end_point)
+        mechanism = scram.PLUS if self._end_point and scram.PLUS in offered else scram.PLAIN
+        if mechanism in offered:
+            iterations_min = 1 if self._secret.is_random else scram.ITERATIONS_MIN
+            return scram.Scram(self._secret.password, self._nonce, mechanism, self._end_point, iterations_min)
         raise UpstreamRefused(
             "The gateway could not log in to the target; tell the operator of the gateway.",
             detail=f"the target offers {sorted(offered)}; wanted is {scram.PLAIN} or {scram.PLUS}",

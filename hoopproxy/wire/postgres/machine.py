@@ -9,8 +9,8 @@ from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import Reply, Step
-from hoopproxy.interfaces import IPeer, IWire, IWireFactory
 from hoopproxy.model import Passage, Side
+from hoopproxy.rooms import IPeer, IWire, IWireFactory
 from hoopproxy.settings import Limits
 from hoopproxy.wire.direction import Direction
 from hoopproxy.wire.postgres.client_half import ClientHalf
@@ -87,7 +87,8 @@ class PostgresWire:
         self._ended = self._client.left and not self._queue
         self._broken = False
         pause = _CLIENT if full or self._client.left else _NOBODY
-        return draft.step(ask, pause, self._ended, self._server.is_amid, self._is_idle())
+        interrupts = ask is None and not draft.is_full and self._server.wants_to_stop()
+        return draft.step(ask, pause, self._ended, self._server.is_amid, self._is_idle(), interrupts)
 
     def _is_idle(self) -> bool:
         """A client that owes COPY data owes the next move, too."""

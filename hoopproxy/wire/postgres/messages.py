@@ -16,6 +16,9 @@ INSUFFICIENT_PRIVILEGE = "42501"
 COLUMNS_MAX = 1664
 """What a result may have (PostgreSQL's MaxTupleAttributeNumber)."""
 
+QUERY_CANCELED = "57014"
+PROGRAM_LIMIT_EXCEEDED = "54000"
+
 # Errors and notices -------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +121,17 @@ def read_row_description(body: bytes, path: Callable[[int, int], str]) -> tuple[
         fields.append(Field(name, column, table_oid, column_number, type_oid, modifier, reader.format()))
     reader.end()
     return tuple(fields)
+
+
+def with_origins(body: bytes, origin: Callable[[int, int], tuple[int, int]]) -> bytes:
+    """The body of a RowDescription, which was read before, with what `origin` makes of each column's table OID and
+    column number; as long as it was."""
+    patched, at = bytearray(body), 2
+    for _ in range(int.from_bytes(body[:2])):
+        at = body.index(b"\0", at) + 1
+        struct.pack_into("!Ih", patched, at, *origin(*struct.unpack_from("!Ih", body, at)))
+        at += 18
+    return bytes(patched)
 
 
 def row_description(fields: Iterable[Field]) -> bytes:

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hoopproxy.errors import ProtocolViolation
-from hoopproxy.events import Faulted
+from hoopproxy.events import Edit, Faulted
 from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.plans import Result
 from hoopproxy.wire.postgres.statements import Change, Portal, Prepared
@@ -20,15 +20,26 @@ class Pending:
     number: int
     bytes_held: int = field(default=0, kw_only=True)
 
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """How the text that the server speaks of differs from the client's."""
+        return ()
+
     def undo(self) -> None:
         """The server skipped it."""
 
 
 @dataclass(slots=True, eq=False)
 class Query(Pending):
-    """A simple query: any number of results, then ReadyForQuery."""
+    """A simple query: any number of results, then ReadyForQuery. With `rows_max` no result may show more."""
 
+    sent_edits: tuple[Edit, ...] = ()
+    rows_max: int = 0
     result: Result | None = None
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return self.sent_edits
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +47,10 @@ class Parse(Pending):
     """Answered by ParseComplete."""
 
     change: Change[Prepared]
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return self.change.value.edits
 
     def undo(self) -> None:
         self.change.undo()
@@ -47,6 +62,10 @@ class Bind(Pending):
 
     change: Change[Portal]
     portal: Portal
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return self.portal.prepared.edits
 
     def undo(self) -> None:
         self.change.undo()
@@ -67,14 +86,28 @@ class Describe(Pending):
     of: Prepared | Portal | None
     silent: bool = False
 
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        match self.of:
+            case Portal(prepared=prepared) | (Prepared() as prepared):
+                return prepared.edits
+            case None:
+                return ()
+
 
 @dataclass(slots=True, eq=False)
 class Execute(Pending):
-    """Answered by rows or a COPY, then CommandComplete, PortalSuspended or EmptyQueryResponse."""
+    """Answered by rows or a COPY, then CommandComplete, PortalSuspended or EmptyQueryResponse. With `rows_max` the
+    portal may show no more in all."""
 
     change: Change[Portal]
     portal: Portal
+    rows_max: int = 0
     result: Result | None = None
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return self.portal.prepared.edits
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +140,11 @@ class Queue:
 
     `skipping`: the server is ignoring, or will ignore, all that comes until a Sync. `copying`: the client owes the
     server the data of a COPY. `settled`: the transaction status (I, T, E) while nothing was sent since the server last
-    said it, else None. `bytes_held` is what all of them keep in memory.
+    said it, else None. `bytes_held` is what all of them keep in memory. `cut_off`: the client was told of an error that
+    ended a result, and the server does not know of it yet.
+
+    Behind a statement of which not all rows may be shown nothing goes to the server until its end is known: the server
+    must not do what the client is told that it did not, and whoever stops the statement must stop no other.
     """
 
     def __init__(self) -> None:
@@ -116,13 +153,23 @@ class Queue:
         self.skipping = False
         self.copying = False
         self.settled: bytes | None = b"I"
+        self.cut_off = False
+        self._bounded: Pending | None = None
+        self._executes = 0  # since the last Sync
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def is_full(self, limits: Limits) -> bool:
         """Whether the client has sent ahead as much as it may."""
+        if (self._bounded is not None or self.cut_off) and not self.copying:
+            return True
         return len(self) >= limits.pending_statements_max or self.bytes_held >= limits.prepared_bytes_max
+
+    @property
+    def may_sync(self) -> bool:
+        """Whether a Sync may follow though it is full: it ends a batch of one statement, which has nothing to undo."""
+        return self._executes == 1 and bool(self._pending) and self._pending[-1] is self._bounded and not self.cut_off
 
     @property
     def head(self) -> Pending | None:
@@ -133,6 +180,11 @@ class Queue:
         """It was sent."""
         self._pending.append(pending)
         self.bytes_held += pending.bytes_held
+        if isinstance(pending, Query | Execute) and pending.rows_max:
+            self._bounded = pending
+        if isinstance(pending, Query | Sync):
+            self._executes = 0
+        self._executes += isinstance(pending, Execute)
         self.settled = None
         self._pass_markers()
 
@@ -148,6 +200,8 @@ class Queue:
     def _take_head(self) -> Pending:
         head = self._pending.popleft()
         self.bytes_held -= head.bytes_held
+        if head is self._bounded:
+            self._bounded = None
         return head
 
     def _pass_markers(self) -> None:
@@ -168,9 +222,14 @@ class Queue:
         if isinstance(self.head, Execute):
             self.skipping = not any(isinstance(pending, Sync | Query) for pending in self._pending)
 
+    @property
+    def syncs(self) -> bool:
+        """Whether a Sync was sent that is not answered yet."""
+        return any(isinstance(pending, Sync) for pending in self._pending)
+
     def ends_with_sync(self) -> bool:
         """Whether the head is part of an extended query whose Sync was sent already."""
-        return isinstance(self.head, Execute) and any(isinstance(pending, Sync) for pending in self._pending)
+        return isinstance(self.head, Execute) and self.syncs
 
     def copy_begins(self) -> None:
         """The server wants the head's COPY data. While it reads them it ignores Sync and Flush (`CopyGetData`, for

@@ -12,18 +12,22 @@ from hoopproxy.wire.kernel import Cutter
 _PLANS_MAX = 256
 """Shapes remembered for one connection; a plan asked for twice costs one more question, nothing else."""
 
+NO_LIMIT = 1 << 62
+"""More rows than a result has."""
+
 
 @dataclass(slots=True, eq=False)
 class Result:
     """The rows of one statement, cut as `operations` say (None: as they are, by columns that nobody knows).
 
-    `recorded_left`: so many more go into the recording.
+    `recorded_left`: so many more go into the recording, and `left` to the client.
     """
 
     number: int
     operations: tuple[Operation, ...] | None
     cutter: Cutter
     recorded_left: int
+    left: int = NO_LIMIT
     rows: int = 0
 
 

@@ -48,6 +48,11 @@ def no_portal(name: str) -> Complaint:
     return Complaint(f'portal "{name}" does not exist', "34000")
 
 
+def poison(name: str | None) -> bytes:
+    """A simple query, or with a `name` a Parse, that fails."""
+    return requests.query(_POISON) if name is None else requests.Parse(name, _POISON.encode()).encode()
+
+
 def refuse(
     queue: Queue, error: bytes, number: int, name: str | None, draft: Draft, faults: tuple[Faulted, ...] = ()
 ) -> None:
@@ -60,8 +65,7 @@ def refuse(
     if name is None and queue.settled in (b"I", b"E"):
         draft.to_client += [error, messages.ready_for_query(queue.settled)]
         return
-    poison = requests.query(_POISON) if name is None else requests.Parse(name, _POISON.encode()).encode()
-    draft.to_server.append(poison)
+    draft.to_server.append(poison(name))
     queue.add(pending.Poison(number, error, faults, simple=name is None))
     queue.skipping = name is not None
 

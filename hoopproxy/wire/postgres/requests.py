@@ -18,6 +18,11 @@ def query(text: str) -> bytes:
     return message(b"Q", string(text))
 
 
+def raw_query(text: bytes) -> bytes:
+    """A simple query in whatever encoding the server reads."""
+    return message(b"Q", text + b"\0")
+
+
 TERMINATE = message(b"X")
 SYNC = message(b"S")
 FLUSH = message(b"H")
@@ -117,6 +122,8 @@ class Bind:
         each = self.result_formats
         if len(each) != len(fields):
             each = (each[:1] or (Format.TEXT,)) * len(fields)
+        if all(column.format is format for column, format in zip(fields, each, strict=True)):
+            return fields
         return tuple(replace(column, format=format) for column, format in zip(fields, each, strict=True))
 
 

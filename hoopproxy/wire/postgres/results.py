@@ -9,9 +9,17 @@ from hoopproxy.wire.postgres import messages, pending
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.pending import Execute, Queue
 from hoopproxy.wire.postgres.pieces import LongRow
-from hoopproxy.wire.postgres.plans import Plans, Result
+from hoopproxy.wire.postgres.plans import NO_LIMIT, Plans, Result
 from hoopproxy.wire.postgres.statements import be_sure
 from hoopproxy.wire.postgres.terms import Terms
+from hoopproxy.wire.postgres.twins import Twins
+
+_ROW_BYTES_MIN = 7
+
+_TOO_MANY = (
+    "The rest was not shown, because a rule of the gateway ends this result after {} rows: ask for less, with a WHERE "
+    "or a LIMIT."
+)
 
 
 def unexpected(kind: bytes, queue: Queue) -> ProtocolViolation:
@@ -24,12 +32,13 @@ def unexpected(kind: bytes, queue: Queue) -> ProtocolViolation:
 
 
 class Results:
-    """The results of one connection. `muted`: one was refused, and the client hears nothing until ReadyForQuery."""
+    """The results of one connection. `muted`: one was refused, and the client hears nothing until ReadyForQuery.
+    `runs_on`: the server may still be at work on one that was cut off."""
 
-    def __init__(self, terms: Terms, queue: Queue) -> None:
-        self._terms, self._queue = terms, queue
+    def __init__(self, terms: Terms, queue: Queue, twins: Twins | None) -> None:
+        self._terms, self._queue, self._twins = terms, queue, twins
         self.plans = Plans(terms.limits.row_bytes_max)
-        self.muted = False
+        self.muted = self.runs_on = False
 
     def show(self, data: bytes, draft: Draft) -> None:
         """To the client, unless it was told that its statement failed."""
@@ -39,7 +48,12 @@ class Results:
     def open(
         self, head: pending.Query | pending.Execute, fields: tuple[Field, ...] | None, draft: Draft
     ) -> Shape | None:
-        """A result begins; answers its shape when its plan isn't known yet. None for `fields`: nobody described it."""
+        """A result begins; answers its shape when its plan isn't known yet. None for `fields`: nobody described it.
+
+        @raise MaskBroken
+        """
+        if fields is not None and self._twins is not None:
+            fields = self._twins.seen(fields)
         if self.muted:
             return None
         operations, cutter = None, self.plans.counting
@@ -54,7 +68,10 @@ class Results:
                 self.refuse(plan.refusal, draft)
                 return None
             operations = plan.operations
-        head.result = Result(head.number, operations, cutter, self._terms.rows_recorded_max)
+        left = head.rows_max or NO_LIMIT
+        if isinstance(head, Execute):
+            left = max(0, left - head.portal.rows)
+        head.result = Result(head.number, operations, cutter, self._terms.rows_recorded_max, left)
         if fields is not None:
             draft.records.append(Columns(head.number, Shape(fields)))
         return None
@@ -86,20 +103,30 @@ class Results:
         shape = self.begin(head, draft) if isinstance(head, Execute) else None
         if shape is not None:
             return shape
+        if head.result is not None and not head.result.left:
+            self.cut_off(head, draft)
         if self.muted:
             cut = self.plans.counting.cut(buffer, 0)
         elif head.result is None:
             raise unexpected(b"D", self._queue)
         else:
             result = head.result
-            cut = result.cutter.cut(buffer, result.recorded_left)
+            cut = result.cutter.cut(self._within(result.left, buffer), result.recorded_left)
             if cut.rows:
                 draft.to_client.append(cut.output)
                 draft.records.append(Rows(result.number, cut.output[: cut.marked], cut.rows, cut.cells_masked))
                 result.rows += cut.rows
+                result.left -= cut.rows
                 result.recorded_left = max(0, result.recorded_left - cut.rows)
         del buffer[: cut.bytes_used]
         return cut.rows > 0
+
+    def _within(self, left: int, buffer: bytearray) -> bytearray:
+        """The front of `buffer` with no more rows than are left: itself, unless there may be more in it."""
+        if len(buffer) // _ROW_BYTES_MIN <= left:
+            return buffer
+        counted = self.plans.counting.cut(buffer, left)
+        return buffer if counted.rows <= left else bytearray(counted.output[: counted.marked])
 
     def long_row(self, total: int) -> LongRow:
         """A row of so many bytes at the front, too long for `rows`, which was asked before."""
@@ -113,6 +140,7 @@ class Results:
         if result is not None and not self.muted:
             draft.records.append(Rows(result.number, b"", 1, row.cells_masked))
             result.rows += 1
+            result.left -= 1
 
     def _open_result(self) -> Result | None:
         head = self._queue.head
@@ -120,11 +148,20 @@ class Results:
 
     def end(self, head: pending.Query | pending.Execute, tag: str, draft: Draft) -> None:
         """A result is complete; a query may bring another."""
+        if isinstance(head, Execute) and head.result is not None:
+            head.portal.rows += head.result.rows
+        self.runs_on = False
         if not self.muted:
             draft.records.append(Completed(head.number, tag, head.result.rows if head.result else 0))
         head.result = None
 
-    def refuse(self, sentence: str, draft: Draft) -> None:
+    def cut_off(self, head: pending.Query | pending.Execute, draft: Draft) -> None:
+        """The head has shown as much as it may, and there is more."""
+        if not self.muted:
+            self.refuse(_TOO_MANY.format(head.rows_max), draft, messages.PROGRAM_LIMIT_EXCEEDED)
+            self._queue.cut_off = self.runs_on = True
+
+    def refuse(self, sentence: str, draft: Draft, code: str = messages.INSUFFICIENT_PRIVILEGE) -> None:
         """An error in the place of the head's result, which may not be shown.
 
         The client takes it for the target's and expects nothing until ReadyForQuery. The target knows nothing of it;
@@ -132,7 +169,7 @@ class Results:
         """
         head = self._queue.head
         assert head is not None
-        self.show(messages.error(sentence), draft)
-        draft.records.append(Faulted(head.number, messages.INSUFFICIENT_PRIVILEGE, sentence))
+        self.show(messages.error(sentence, code), draft)
+        draft.records.append(Faulted(head.number, code, sentence))
         self.muted = True
         self._queue.refused()

@@ -31,16 +31,24 @@ SALT_BYTES_MAX = 1024
 
 
 class Scram:
-    """One exchange: `first`, then `reply` to the server's challenge, then `check` its proof.
+    """One exchange: `first`, then `reply` to the server's challenge, then `check` its proof. `iterations_min` is the
+    least that the server may ask for.
 
     `end_point` is the hash of the server's certificate (RFC 5929 §4), b"" where there is none to bind to. With it,
     PLAIN tells the server that we could have bound the channel: one that offered PLUS, and whose offer was cut out on
     the way, refuses then (RFC 5802 §6).
     """
 
-    def __init__(self, password: Secret, nonce: str, mechanism: str, end_point: bytes = b"") -> None:
+    def __init__(
+        self,
+        password: Secret,
+        nonce: str,
+        mechanism: str,
+        end_point: bytes = b"",
+        iterations_min: int = ITERATIONS_MIN,
+    ) -> None:
         self.mechanism = mechanism
-        self._password, self._nonce = password, nonce
+        self._password, self._nonce, self._iterations_min = password, nonce, iterations_min
         if mechanism == PLUS:
             self._header, bound = "p=tls-server-end-point,,", end_point
         else:
@@ -70,8 +78,10 @@ class Scram:
             raise _refused(f"its SCRAM salt has {len(salt)} bytes, wanted are 1 to {SALT_BYTES_MAX}")
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise _refused("its SCRAM nonce does not continue ours")
-        if not ITERATIONS_MIN <= int(iterations) <= ITERATIONS_MAX:
-            raise _refused(f"it asks for {iterations} iterations, wanted are {ITERATIONS_MIN} to {ITERATIONS_MAX}")
+        if not self._iterations_min <= int(iterations) <= ITERATIONS_MAX:
+            raise _refused(
+                f"it asks for {iterations} iterations, wanted are {self._iterations_min} to {ITERATIONS_MAX}"
+            )
         client_key, server_key = _keys(_prepared(self._password.reveal()), salt, int(iterations))
         final = f"c={self._binding},r={nonce}"
         message = f"{self._bare},{text},{final}".encode()
@@ -85,6 +95,15 @@ class Scram:
         wanted = b"v=" + base64.b64encode(self._server_signature)
         if not self._server_signature or not hmac.compare_digest(wanted, outcome):
             raise _refused("it could not prove that it knows the password")
+
+
+def verifier(password: Secret, salt: bytes, iterations: int) -> str:
+    """What PostgreSQL keeps of a password, and takes in the place of one (manual, "pg_authid"): it never sees the
+    password itself, and neither does its log."""
+    client_key, server_key = _keys(_prepared(password.reveal()), salt, iterations)
+    stored_key = hashlib.sha256(client_key).digest()
+    encoded_salt, stored, server = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return f"{PLAIN}${iterations}:{encoded_salt}${stored}:{server}"
 
 
 def end_point(certificate_der: bytes, signature_hash: str | None) -> bytes:

@@ -4,21 +4,25 @@ Knows nothing of requests but the queue of pending ones.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from hoopproxy.events import Copied, Faulted, Field, Plan, Reply, Shape
 from hoopproxy.model import Side
 from hoopproxy.wire.kernel import run_of
-from hoopproxy.wire.postgres import messages, pending
-from hoopproxy.wire.postgres.complaints import harmless_notice, read_error, readable
+from hoopproxy.wire.postgres import messages, pending, refusals
+from hoopproxy.wire.postgres.complaints import Complaints, readable
 from hoopproxy.wire.postgres.draft import Draft
 from hoopproxy.wire.postgres.framing import HEADER_BYTES, Message, Reader, Splitter, message, string
+from hoopproxy.wire.postgres.memory import remembering
 from hoopproxy.wire.postgres.pending import Queue
 from hoopproxy.wire.postgres.pieces import LongRow, Passing, Through
+from hoopproxy.wire.postgres.plans import NO_LIMIT
 from hoopproxy.wire.postgres.requests import SYNC
 from hoopproxy.wire.postgres.results import Results, unexpected
 from hoopproxy.wire.postgres.statements import Book, Portal, Prepared, be_sure
 from hoopproxy.wire.postgres.terms import Terms
+from hoopproxy.wire.postgres.twins import Twins
 
 _COPY_FAIL = message(b"f", string("refused by hoopproxy"))
 _COPY_OUT = "The gateway can't mask what COPY sends here, because values are judged by their content; use SELECT."
@@ -33,16 +37,24 @@ class ServerHalf:
         self._terms, self._book, self._queue = terms, book, queue
         self._interject = interject
         self._inbox = Splitter(Side.SERVER)
-        self._results = Results(terms, queue)
+        self._twins = None if terms.catalog.shadow is None else Twins(terms.catalog.shadow)
+        self._complaints = Complaints(terms.guarded, self._twins)
+        self._read = remembering(partial(messages.read_row_description, path=terms.path))
+        self._results = Results(terms, queue, self._twins)
         self._held: Message | None = None
         self._passing: Passing | None = None
         self._is_shown = False  # the front of what passes
-        self._copying, self._copied = False, 0
+        self._copying, self._copied, self._copy_left = False, 0, NO_LIMIT
 
     @property
     def is_amid(self) -> bool:
         """Whether the client has seen only a part of a message."""
         return self._is_shown and not self._results.muted
+
+    def wants_to_stop(self) -> bool:
+        """Whether the server is at work on what nobody will see. Says so once."""
+        runs_on, self._results.runs_on = self._results.runs_on, False
+        return runs_on
 
     def append(self, data: bytes) -> None:
         """Take what arrived."""
@@ -76,15 +88,19 @@ class ServerHalf:
             if head is not None and head[0] == b"d":
                 if not self._copying:
                     raise unexpected(head[0], self._queue)
-                size, count = run_of(_COPY_DATA, self._inbox.buffer)
+                if not self._copy_left:
+                    self._cut_copy_off(draft)
+                size, count = self._copy_run()
                 if count:
                     self._results.show(self._inbox.take(size), draft)
                     self._copied += size - count * HEADER_BYTES
+                    self._copy_left -= count
                     continue
                 if len(self._inbox.buffer) < head[1] <= self._terms.limits.chunk_bytes_max:
                     return None  # short ones go whole, so that the gateway can have a last word between them
                 self._passing = Through(head[1])
                 self._copied += head[1] - HEADER_BYTES
+                self._copy_left -= 1
                 continue
             held, self._held = self._held, None
             whole = held or self._inbox.next(bytes_max, "limits.statement_bytes_max")
@@ -110,7 +126,7 @@ class ServerHalf:
     # Messages, by their letter --------------------------------------------------------------------------------------
 
     def _row_description(self, message: Message, draft: Draft) -> Shape | None:
-        fields = messages.read_row_description(message.body, self._terms.path)
+        fields = self._read(message.body)
         head = self._queue.head
         if isinstance(head, pending.Describe):
             self._described(head, fields, message, draft)
@@ -119,8 +135,11 @@ class ServerHalf:
             raise unexpected(message.kind, self._queue)
         shape = self._results.open(head, fields, draft)
         if shape is None:
-            self._results.show(message.raw, draft)
+            self._results.show(self._description(message), draft)
         return shape
+
+    def _description(self, message: Message) -> bytes:
+        return message.raw if self._twins is None else self._twins.description(message.body)
 
     def _no_data(self, message: Message, draft: Draft) -> None:
         head = self._queue.head
@@ -136,7 +155,7 @@ class ServerHalf:
                 prepared.fields = fields
         self._queue.pop()
         if not head.silent:
-            self._results.show(message.raw, draft)
+            self._results.show(self._description(message) if fields else message.raw, draft)
 
     def _parameter_description(self, message: Message, draft: Draft) -> None:
         head = self._queue.head
@@ -176,10 +195,19 @@ class ServerHalf:
         if tag in _FORGET_ALL:
             self._book.statements.forget_confirmed()
         self._results.show(message.raw, draft)
+        if self._queue.cut_off and not self._queue.syncs and isinstance(head, pending.Execute):
+            self._fail(head.number, draft, simple=False)
         return None
 
+    def _fail(self, number: int, draft: Draft, *, simple: bool) -> None:
+        """Have the server fail as the client was told that it did: it was done before anybody could stop it. What was
+        done with it in one transaction is undone with it, and its rest skipped."""
+        self._interject(refusals.poison(None if simple else refusals.OURS), draft)
+        self._queue.add(pending.Poison(number, b"", (), simple=simple))
+
     def _error(self, message: Message, draft: Draft) -> None:
-        complaint, head = read_error(message, self._terms.guarded), self._queue.head
+        head = self._queue.head
+        complaint = self._complaints.error(message, head.edits if head else ())
         fault = Faulted(head.number if head else 0, complaint.code, complaint.text)
         if complaint.fatal:
             draft.records.append(fault)
@@ -194,7 +222,7 @@ class ServerHalf:
             draft.records.extend(faults)
         self._results.show(shown, draft)
         self._copied_out(draft)
-        self._queue.copying = False
+        self._queue.copying = self._queue.cut_off = self._results.runs_on = False
         if isinstance(head, pending.Query):
             head.result = None
         elif not isinstance(head, pending.Sync) and not (isinstance(head, pending.Poison) and head.simple):
@@ -204,8 +232,11 @@ class ServerHalf:
         if message.body not in (b"I", b"T", b"E"):
             raise unexpected(message.kind, self._queue)
         match self._queue.head:
-            case pending.Query() | pending.Sync():
+            case pending.Query() | pending.Sync() as head:
                 self._queue.pop()
+                if self._queue.cut_off and message.body == b"T":
+                    self._fail(head.number, draft, simple=True)
+                    return
             case pending.Poison(simple=True, failed=True):
                 self._queue.pop()
             case None if self._queue.skipping:
@@ -213,6 +244,7 @@ class ServerHalf:
                 self._queue.skipping = False
             case _:
                 raise unexpected(message.kind, self._queue)
+        self._queue.cut_off = False
         self._queue.ready(message.body)
         if message.body == b"I":
             self._book.portals.forget_confirmed()  # portals end with their transaction
@@ -230,10 +262,33 @@ class ServerHalf:
 
     def _copy_out(self, message: Message, draft: Draft) -> None:
         self._copying_head(message)
-        self._copying = True
+        self._copying, self._copy_left = True, self._rows_of_copy(message)
         if self._terms.judged_by_content and not self._results.muted:
             self._results.refuse(_COPY_OUT, draft)
         self._results.show(message.raw, draft)
+
+    def _rows_of_copy(self, message: Message) -> int:
+        """How many CopyData may come: one for each row, and in the binary format one more behind them."""
+        head = self._queue.head
+        assert isinstance(head, pending.Query | pending.Execute)
+        return head.rows_max + (message.body[:1] == b"\1") if head.rows_max else NO_LIMIT
+
+    def _copy_run(self) -> tuple[int, int]:
+        """The bytes and number of the whole CopyData at the front that may be shown."""
+        buffer = self._inbox.buffer
+        size, count = run_of(_COPY_DATA, buffer)
+        if count > self._copy_left:
+            size, count = 0, self._copy_left
+            for _ in range(count):
+                size += 1 + int.from_bytes(buffer[size + 1 : size + HEADER_BYTES])
+        return size, count
+
+    def _cut_copy_off(self, draft: Draft) -> None:
+        head = self._queue.head
+        assert isinstance(head, pending.Query | pending.Execute)
+        self._record_copied(draft)
+        self._results.cut_off(head, draft)
+        self._copy_left = NO_LIMIT
 
     def _copying_head(self, message: Message) -> None:
         head = self._queue.head
@@ -249,13 +304,18 @@ class ServerHalf:
         self._results.show(message.raw, draft)
 
     def _copied_out(self, draft: Draft) -> None:
+        self._record_copied(draft)
+        self._copying = False
+
+    def _record_copied(self, draft: Draft) -> None:
         head = self._queue.head
         if self._copied and head is not None and not self._results.muted:
             draft.records.append(Copied(head.number, Side.SERVER, self._copied))
-        self._copying, self._copied = False, 0
+        self._copied = 0
 
     def _notice(self, message: Message, draft: Draft) -> None:
-        draft.to_client.append(harmless_notice(message) if self._terms.guarded else message.raw)
+        head = self._queue.head
+        draft.to_client.append(self._complaints.notice(message, head.edits if head else ()))
 
     def _notification(self, message: Message, draft: Draft) -> None:
         draft.to_client.append(messages.without_payload(message.body) if self._terms.guarded else message.raw)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hoopproxy.errors import ProtocolViolation
-from hoopproxy.events import Field
+from hoopproxy.events import Edit, Field
 from hoopproxy.wire.postgres import requests
 
 
 @dataclass(slots=True, eq=False)
 class Prepared:
-    """A prepared statement. `text` is what the client wrote, `sent` what the server was given.
+    """A prepared statement. `text` is what the client wrote, `sent` what the server was given, by these `edits`.
 
     `fields` is what the server said to a Describe of it: good enough for a recording, never for a mask. When the
     search path changes, the server may plan it anew over other tables with columns of the same types.
@@ -24,6 +24,7 @@ class Prepared:
     number: int
     text: str
     sent: str
+    edits: tuple[Edit, ...] = ()
     fields: tuple[Field, ...] | None = None
 
     @property
@@ -38,7 +39,7 @@ class Portal:
 
     `described` is the newest description of it; `fields` the one that stood right before its first Execute, which is
     the only one that is true of its rows: a portal over SQL's EXECUTE or FETCH is described anew each time, and
-    by whatever those names mean by then.
+    by whatever those names mean by then. `rows` were shown of it so far.
     """
 
     statement: "Change[Prepared]"
@@ -47,6 +48,7 @@ class Portal:
     bytes_held: int = 0
     described: tuple[Field, ...] | None = None
     fields: tuple[Field, ...] | None = None
+    rows: int = 0
 
     def complete(self, bind: requests.Bind) -> None:
         """Its Bind was a long one, and all of it is known by now."""

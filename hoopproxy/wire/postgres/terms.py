@@ -20,8 +20,11 @@ class Terms:
 
     @property
     def guarded(self) -> bool:
-        """Whether anything is protected at all. Where nothing is, every byte of the server passes as it is."""
-        return bool(self.protected)
+        """Whether results are masked here. Where none is, every byte of the server passes as it is.
+
+        A target that keeps masks itself keeps those of columns; those by content are still ours.
+        """
+        return self.judged_by_content if self.catalog.shadow is not None else bool(self.protected)
 
     @property
     def judged_by_content(self) -> bool:

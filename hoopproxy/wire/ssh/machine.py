@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import Ask, Reply, Step
-from hoopproxy.interfaces import IPeer, IWire, IWireFactory
 from hoopproxy.model import Passage, Side
+from hoopproxy.rooms import IPeer, IWire, IWireFactory
 from hoopproxy.settings import Limits
 from hoopproxy.wire.direction import Direction
 from hoopproxy.wire.ssh.channels import Channels, words

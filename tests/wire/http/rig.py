@@ -11,7 +11,6 @@ from hoopproxy.events import (
     Field,
     Format,
     Forward,
-    HttpRequest,
     Keep,
     Plan,
     Record,
@@ -23,6 +22,7 @@ from hoopproxy.events import (
     Streamed,
 )
 from hoopproxy.model import Side
+from hoopproxy.requests import HttpRequest
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.lanes import Frame, Frames, Kind, framed
 from hoopproxy.wire.http.machine import HttpWire

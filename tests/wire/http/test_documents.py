@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hoopproxy.masks import KeyedHash, Nullify, Partial, PerCell
+from hoopproxy.masks import Generalise, JsonPaths, KeyedHash, Nullify, Partial, PerCell, Token, Truncate
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http import json_columns
 from hoopproxy.wire.http.messages import Answer
@@ -64,6 +64,15 @@ def test_a_rule_for_an_object_masks_all_that_lies_in_it() -> None:
         (Partial(1, 2), "true", "false"),
         (KeyedHash(b"k" * 32), '"abc"', None),
         (KeyedHash(b"k" * 32), "12", "null"),
+        (Generalise(1000), "-1234.50", "-1000.00"),
+        (Generalise(1000), "1e5", "100000"),
+        (Generalise(1000), "1e999999999", "0"),
+        (Generalise(1000), '"1234"', '"***"'),
+        (Generalise(1000), "true", "false"),
+        (Truncate("year"), '"2024-03-05"', '"***"'),
+        (Token(b"k" * 32), '"12-345"', '"***"'),
+        (Token(b"k" * 32), "123456", "0"),
+        (JsonPaths(("$.a",)), '"{}"', '"***"'),
         (PerCell(lambda cell: cell + b'"\n\\', "mine"), '"a"', '"a\\"\\n\\\\"'),
         (PerCell(lambda cell: b"\xff", "mine"), '"a"', '"\ufffd"'),
         (PerCell(lambda cell: None, "mine"), '"a"', "null"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoopproxy.events import KubernetesRequest
+from hoopproxy.requests import KubernetesRequest
 from hoopproxy.wire.http.resources import Unreadable, first_values, outline, parameters, read, resource_name
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hoopproxy.errors import ProtocolViolation
 from hoopproxy.events import Closed, Forward, Shape, Step
-from hoopproxy.interfaces import IPeer
 from hoopproxy.model import Side
+from hoopproxy.rooms import IPeer
 from hoopproxy.settings import Limits
 from hoopproxy.wire.ssh.machine import SshWire, SshWires
 from hoopproxy.wire.ssh.packets import PAYLOAD_BYTES_MAX
