@@ -13,9 +13,10 @@ from hoopproxy.dial.http_lanes import HttpPeer
 from hoopproxy.dial.reaching import Reached, Reaching, unreachable
 from hoopproxy.dial.tls import Verification
 from hoopproxy.errors import UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IReached, IScheduler
+from hoopproxy.masks import Catalog
 from hoopproxy.model import Passage, Permit, Target
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.rooms import IDialer, IReached, IScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.messages import VERSION, HttpGreeting
 
@@ -43,7 +44,12 @@ class HttpDialer:
         return await self._reaching.first(permit, partial(_prove, permit, offers))
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> HttpPeer:
         assert isinstance(reached, Reached)
         shown = _shown(passage.permit, secret)

@@ -16,9 +16,9 @@ from zope.interface import implementer
 from hoopproxy.connection import Connection
 from hoopproxy.errors import SessionError
 from hoopproxy.flow import Room
-from hoopproxy.interfaces import IPeer, IScheduler, ISignal
 from hoopproxy.masks import NO_CATALOG
 from hoopproxy.model import Passage, Side
+from hoopproxy.rooms import IPeer, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.lanes import Frame, Frames, Kind, framed
 from hoopproxy.wire.http.messages import HttpGreeting

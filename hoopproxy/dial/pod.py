@@ -26,10 +26,10 @@ from hoopproxy.connection import Connection
 from hoopproxy.dial.reaching import Reached, Reaching, unreachable
 from hoopproxy.dial.tls import Verification
 from hoopproxy.errors import BrokenOff, ProtocolViolation, UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler
-from hoopproxy.masks import NO_CATALOG
+from hoopproxy.masks import NO_CATALOG, Catalog
 from hoopproxy.model import Passage, Permit, Side, Target
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.rooms import IDialer, IPeer, IReached, IScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.impersonation import impersonation
 from hoopproxy.wire.http.messages import SERVER_NAME
@@ -69,7 +69,12 @@ class PodDialer:
         return await self._reaching.first(permit, _prove)
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> "PodPeer":
         assert isinstance(reached, Reached)
         request = _request(passage.permit, secret)  # before anything is sent: it may be that nobody is to come there

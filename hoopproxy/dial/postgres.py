@@ -5,7 +5,7 @@ Thin: what is said is `wire.postgres.login`'s and `catalog`'s. Knows neither the
 
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +16,20 @@ from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection
+from hoopproxy.dial.postgres_desk import PARAMETERS, PostgresDesk
 from hoopproxy.dial.reaching import Reached, Reaching, unreachable
 from hoopproxy.dial.tls import Proof, Verification
 from hoopproxy.errors import SessionError
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
 from hoopproxy.masks import NO_CATALOG, Catalog
-from hoopproxy.model import Measurements, Passage, Permit, Side, Target
+from hoopproxy.model import Endpoint, Measurements, Passage, Permit, Side, Target
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.residency.addresses import forbidden
+from hoopproxy.rooms import IDialer, IPeer, IProvisioner, IReached, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.catalog import CatalogReader
-from hoopproxy.wire.postgres.framing import message
 from hoopproxy.wire.postgres.login import LoggedIn, Login, VersionRefused
+from hoopproxy.wire.postgres.requests import TERMINATE
 from hoopproxy.wire.postgres.scram import end_point
 from hoopproxy.wire.postgres.startup import PROTOCOL_3_0, PROTOCOL_3_2, SSL_REQUEST, cancel_request
 
@@ -39,8 +41,6 @@ NONCE_BYTES = 18
 
 INTERRUPTS_MAX = 8
 """Connections with cancel requests to one target at a time: whoever may cancel can't flood it with dials."""
-
-TERMINATE = message(b"X")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,21 @@ class Proved(Reached):
         self.certificate = proof.certificate
 
 
-@implementer(IDialer)
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """As whom the gateway enters which database, with which settings."""
+
+    secret: TargetSecret
+    database: str
+    parameters: Mapping[str, str]
+
+
+@implementer(IDialer, IProvisioner)
 class PostgresDialer:
     """Dials PostgreSQL targets. `limits.dial_s_max` bounds each address, the login, and each cancel."""
 
     def __init__(self, reactor: Any, limits: Limits, scheduler: IScheduler) -> None:
-        self._reaching, self._scheduler = Reaching(reactor, limits, scheduler), scheduler
+        self._reaching, self._scheduler, self._limits = Reaching(reactor, limits, scheduler), scheduler, limits
         self._interrupting: defaultdict[str, DeferredSemaphore] = defaultdict(lambda: DeferredSemaphore(INTERRUPTS_MAX))
 
     def unfit(self, target: Target) -> str:
@@ -75,15 +84,38 @@ class PostgresDialer:
         return await self._reaching.first(permit, _prove)
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> "PostgresPeer":
         assert isinstance(reached, Proved)
-        way = passage.permit, secret, protected - {BY_CONTENT}
-        try:
-            return await self._log_in(reached, *way, PROTOCOL_3_2)
-        except VersionRefused:
-            again = await self._again(passage.permit.target, reached.measurements)
-            return await self._log_in(again, *way, PROTOCOL_3_0)
+        permit, paths = passage.permit, protected - {BY_CONTENT}
+
+        async def catalog_of(connection: Connection) -> Catalog:
+            return known or await _read_catalog(connection, paths)
+
+        entering = Entering(secret, permit.database, permit.parameters)
+        connection, done, catalog = await self._enter(permit.target, reached, entering, catalog_of)
+        return PostgresPeer(self, connection, permit.target, passage.measurements, done, catalog)
+
+    async def desk(self, passage: Passage, secret: TargetSecret) -> PostgresDesk:
+        target = passage.permit.target
+        reached = await self._again(target, passage.measurements)
+        return await self._desk(target, reached, Entering(secret, passage.permit.database, PARAMETERS))
+
+    async def desk_at(self, target: Target, endpoint: Endpoint, database: str, secret: TargetSecret) -> PostgresDesk:
+        """A desk for an operator's command, at an address that nobody else has judged.
+
+        @raise UpstreamUnreachable, UpstreamRefused
+        """
+        reason = forbidden(endpoint.address, allow_loopback=target.allow_loopback, port=endpoint.port)
+        if reason is not None:
+            raise unreachable(target, f"{endpoint} is {reason}, which the gateway never dials")
+        reached = await self._reaching.at(target, endpoint, _prove)
+        return await self._desk(target, reached, Entering(secret, database, PARAMETERS))
 
     async def interrupt(self, target: Target, measured: Measurements, done: LoggedIn) -> None:
         """Show the target its own cancel key: at the same address, and only to the holder of the same private key.
@@ -97,23 +129,47 @@ class PostgresDialer:
         """A new signal, for those who wait for an interrupt."""
         return self._scheduler.signal()
 
-    async def _log_in(
-        self, reached: Proved, permit: Permit, secret: TargetSecret, paths: frozenset[str], version: int
-    ) -> "PostgresPeer":
+    async def _desk(self, target: Target, reached: Proved, entering: Entering) -> PostgresDesk:
+        async def settled(connection: Connection) -> PostgresDesk:
+            desk = PostgresDesk(connection, target, self._limits.provision_s_max, self._scheduler)
+            await desk.settle()
+            return desk
+
+        _, _, desk = await self._enter(target, reached, entering, settled)
+        return desk
+
+    async def _enter[T](
+        self, target: Target, reached: Proved, entering: Entering, first: Callable[[Connection], Awaitable[T]]
+    ) -> tuple[Connection, LoggedIn, T]:
+        """Log in, and do what comes first. Some poolers know protocol 3.0 alone, and need a second try."""
+        try:
+            return await self._log_in(target, reached, entering, PROTOCOL_3_2, first)
+        except VersionRefused:
+            again = await self._again(target, reached.measurements)
+            return await self._log_in(target, again, entering, PROTOCOL_3_0, first)
+
+    async def _log_in[T](
+        self,
+        target: Target,
+        reached: Proved,
+        entering: Entering,
+        version: int,
+        first: Callable[[Connection], Awaitable[T]],
+    ) -> tuple[Connection, LoggedIn, T]:
         connection = reached.take_over()
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         end_point = _end_point(reached.certificate)
-        login = Login(secret, permit.database, permit.parameters, nonce, end_point, version)
+        login = Login(entering.secret, entering.database, entering.parameters, nonce, end_point, version)
 
-        async def log_in() -> tuple[LoggedIn, Catalog]:
-            return await _log_in(connection, login), await _read_catalog(connection, paths)
+        async def log_in() -> tuple[LoggedIn, T]:
+            return await _log_in(connection, login), await first(connection)
 
         try:
-            done, catalog = await self._reaching.in_time(permit.target, log_in())
+            done, came = await self._reaching.in_time(target, log_in())
         except BaseException:
             connection.abort()
             raise
-        return PostgresPeer(self, connection, permit.target, reached.measurements, done, catalog)
+        return connection, done, came
 
     async def _again(self, target: Target, measured: Measurements) -> Proved:
         """A new connection to where an earlier one led. @raise UpstreamUnreachable: somebody else answers there now."""

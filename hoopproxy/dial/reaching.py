@@ -11,8 +11,8 @@ from zope.interface import implementer
 from hoopproxy.connection import Connection, connect
 from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.hands import Overloaded
-from hoopproxy.interfaces import IReached, IScheduler
 from hoopproxy.model import Endpoint, Measurements, Permit, Target
+from hoopproxy.rooms import IReached, IScheduler
 from hoopproxy.settings import Limits
 
 

@@ -13,9 +13,9 @@ from zope.interface import implementer
 
 from hoopproxy.errors import UpstreamUnreachable
 from hoopproxy.hands import Overloaded, in_thread
-from hoopproxy.interfaces import IResolver
 from hoopproxy.model import IPAddress
 from hoopproxy.residency.addresses import canonical, parse_host
+from hoopproxy.rooms import IResolver
 from hoopproxy.settings import Limits
 
 type LookUp = Callable[[str], Awaitable[Iterable[str]]]

@@ -17,10 +17,10 @@ from hoopproxy.dial.reaching import Reached, Reaching, unreachable
 from hoopproxy.dial.ssh_certificates import UnfitAuthority, minted
 from hoopproxy.dial.ssh_login import Login, Proof, UnfitKey
 from hoopproxy.errors import ProtocolViolation, UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
-from hoopproxy.masks import NO_CATALOG
+from hoopproxy.masks import NO_CATALOG, Catalog
 from hoopproxy.model import IPAddress, Passage, Permit, Side, Target
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.rooms import IDialer, IPeer, IReached, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.ssh.exchange import ClientExchange, printable
 from hoopproxy.ssh.transport import SshTransport
@@ -53,7 +53,12 @@ class SshDialer:
         return await self._reaching.first(permit, self._prove)
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> "SshPeer":
         assert isinstance(reached, Proved)
         reached.take_over()

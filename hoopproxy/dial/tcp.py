@@ -11,10 +11,10 @@ from hoopproxy.connection import Connection
 from hoopproxy.dial.reaching import Reached, Reaching
 from hoopproxy.dial.tls import Verification
 from hoopproxy.errors import BrokenOff
-from hoopproxy.interfaces import IDialer, IPeer, IReached, IScheduler, ISignal
-from hoopproxy.masks import NO_CATALOG
+from hoopproxy.masks import NO_CATALOG, Catalog
 from hoopproxy.model import Passage, Permit, Side, Target
 from hoopproxy.proofs import TargetSecret
+from hoopproxy.rooms import IDialer, IPeer, IReached, IScheduler, ISignal
 from hoopproxy.settings import Limits
 
 
@@ -38,7 +38,12 @@ class TcpDialer:
         return await self._reaching.first(permit, _prove)
 
     async def login(
-        self, reached: IReached, passage: Passage, secret: TargetSecret, protected: frozenset[str]
+        self,
+        reached: IReached,
+        passage: Passage,
+        secret: TargetSecret,
+        protected: frozenset[str],
+        known: Catalog | None = None,
     ) -> "TcpPeer":
         assert isinstance(reached, Reached)
         return TcpPeer(reached.take_over())

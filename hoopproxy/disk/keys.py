@@ -1,13 +1,17 @@
-"""Key files of recordings: making a set, reading one. Knows neither recordings nor configuration."""
+"""Key files: making a set for recordings, reading one of those or one of random bytes. Knows no configuration."""
 
 import os
+import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from hoopproxy.evidence import keys
+from hoopproxy.evidence.keys import KeyUnfit
 
 NAMES = ("zone", "sealed")
+
+RANDOM_BYTES_MAX = 4096
 
 
 def make_keys(directory: Path) -> tuple[Path, ...]:
@@ -36,3 +40,17 @@ def read_public(path: Path) -> X25519PublicKey:
 def read_private(path: Path) -> X25519PrivateKey:
     """The key of a `.key` file. @raise OSError, KeyUnfit."""
     return keys.private_key(path.read_bytes(), str(path))
+
+
+def read_random(path: Path, bytes_min: int) -> bytes:
+    """The random bytes of a file that its owner alone may read. @raise OSError, KeyUnfit."""
+    with path.open("rb") as file:
+        data, mode = file.read(RANDOM_BYTES_MAX + 1), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    if mode & 0o077:
+        raise KeyUnfit(f"others have the rights {mode & 0o077:03o} on {path}; wanted are none (chmod 0600)")
+    if not bytes_min <= len(data) <= RANDOM_BYTES_MAX:
+        raise KeyUnfit(
+            f"{path} holds {len(data)} bytes; wanted are {bytes_min} to {RANDOM_BYTES_MAX} random ones "
+            f"(openssl rand -out {path} {bytes_min})"
+        )
+    return data

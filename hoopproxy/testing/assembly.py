@@ -8,9 +8,9 @@ from collections.abc import Callable
 from hoopproxy.access.policy import Policy
 from hoopproxy.assembly import Surroundings
 from hoopproxy.evidence.pseudonyms import Pseudonyms
-from hoopproxy.interfaces import IDialer, IResolver, IScheduler
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import parse
+from hoopproxy.rooms import IDialer, IResolver, IScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.machine import PostgresWires
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from hoopproxy.events import KubernetesRequest
+from hoopproxy.requests import KubernetesRequest
 from hoopproxy.testing.http_serving import Arrived, Exchange, HttpServer
 from hoopproxy.testing.kubernetes_objects import KINDS, Absent, Kind, Object, Objects, Present, as_table
 from hoopproxy.testing.kubernetes_pods import PodProcess, Socket, chosen

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
-from hoopproxy.events import KubernetesRequest
 from hoopproxy.model import Side
+from hoopproxy.requests import KubernetesRequest
 from hoopproxy.settings import Limits
 from hoopproxy.testing.http_serving import READ_BYTES, Exchange, Line
 from hoopproxy.wire.http.lanes import Frame, Kind

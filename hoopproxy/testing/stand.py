@@ -6,6 +6,8 @@ For demonstrations and tests. The gateway runs as a process of its own; PostgreS
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,13 @@ from types import MappingProxyType
 from typing import Self
 
 from hoopproxy.disk.keys import make_keys
+from hoopproxy.testing import masks as mask_making
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.forwarder import Forwarder
 from hoopproxy.testing.issuer import Issuer
 from hoopproxy.testing.postgres import PostgresCluster
-from hoopproxy.testing.process import GatewayProcess
-from hoopproxy.testing.three_files import ISSUER_URL, MASKS, NO_MORE, More, Site, credential, write
+from hoopproxy.testing.process import GatewayProcess, environment
+from hoopproxy.testing.three_files import ISSUER_URL, MASKS, NO_MORE, More, Site, credential, provisioner, write
 
 PEOPLE: Mapping[str, tuple[str, ...]] = MappingProxyType({"ada": ("analysts",), "franz": ("fraud",), "nobody": ()})
 """Who there is, and in which groups."""
@@ -26,10 +29,20 @@ PEOPLE: Mapping[str, tuple[str, ...]] = MappingProxyType({"ada": ("analysts",), 
 ACCOUNT = "reader"
 """The account of every target: reads everything, changes nothing."""
 
+PROVISIONER = "provisioner"
+"""Who makes masks in databases that keep them themselves."""
+
 READER = f"""\
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO {ACCOUNT};
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {ACCOUNT};
 """
+
+
+MASKS_S_MAX = 60.0
+
+
+class MasksFailed(Exception):
+    """What makes masks in a database ended with an error; the text ends with what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +60,10 @@ class Stand:
     `databases` maps each target's name, which is its database's too, to the SQL that fills it. A cluster takes one
     stand, since its login role is the cluster's. The server's certificate must be `authority`'s, for `localhost`.
     `limits` and `recorder` are lines of TOML for these tables, `masks` is TOML for policy.toml. `more` may name files
-    in `secrets` that its maker has put there.
+    in `secrets` that its maker has put there. The databases in `kept` keep their masks themselves, and have them
+    before the gateway starts (unless not `masked`); `accepted` and `enforcement` are as in `Site`.
 
-    @raise GatewayFailed
+    @raise GatewayFailed, SqlFailed, Leaking
     """
 
     def __init__(
@@ -66,7 +80,12 @@ class Stand:
         addresses: tuple[str, ...] = ("127.0.0.1",),
         token_lifetime_s: float = 12 * 3600,
         more: More = NO_MORE,
+        kept: tuple[str, ...] = (),
+        masked: bool = True,
+        accepted: str = "",
+        enforcement: str = "",
     ) -> None:
+        self.kept = kept
         self.directory, self.cluster, self.authority = directory, cluster, authority
         self.targets = tuple(databases)
         self.secrets, self.state = directory / "secrets", directory / "state"
@@ -101,8 +120,13 @@ class Stand:
                 limits=limits,
                 recorder=recorder,
                 more=more,
+                kept=frozenset(kept),
+                accepted=accepted,
+                enforcement=enforcement,
             )
         )
+        if masked:
+            self.mask()
         self.start()
 
     def __enter__(self) -> Self:
@@ -121,6 +145,35 @@ class Stand:
         """End all that was started here. The cluster is its owner's."""
         self._close_forwarders()
         self.gateway.stop()
+
+    def mask(self, *targets: str) -> None:
+        """Make, or make anew, the masks in these databases, or in all that keep them themselves.
+
+        @raise SqlFailed, Leaking
+        """
+        for target in targets or self.kept:
+            mask_making.make(self.config, target, self._direct(target, PROVISIONER), ACCOUNT)
+
+    def unmask(self, target: str) -> None:
+        """Take the masks away. @raise SqlFailed"""
+        mask_making.take_away(self._direct(target, PROVISIONER))
+
+    def masks_command(self, verb: str, target: str, *words: str) -> str:
+        """What `hoopproxy masks VERB` says of a target. @raise MasksFailed"""
+        program, config = Path(sys.executable).with_name("hoopproxy"), str(self.config)
+        done = subprocess.run(
+            [str(program), "masks", verb, "--config", config, "--target", target, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=MASKS_S_MAX,
+            env=environment(),
+            check=False,
+        )
+        if done.returncode:
+            raise MasksFailed(f"hoopproxy masks {verb} ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout
 
     def token_file(self, person: str) -> Path:
         """Where the person's token lies, for commands that people copy."""
@@ -168,18 +221,18 @@ class Stand:
 
     def direct(self, target: str) -> Door:
         """In past the gateway, with the secret that nobody but the gateway has."""
-        return Door(
-            _dsn(
-                host="localhost",
-                hostaddr=self.cluster.host,
-                port=self.cluster.port,
-                dbname=target,
-                user=ACCOUNT,
-                password=self._password,
-                sslmode="verify-full",
-                sslrootcert=self.ca_file,
-            ),
-            _path(),
+        return Door(self._direct(target, ACCOUNT), _path())
+
+    def _direct(self, target: str, user: str) -> str:
+        return _dsn(
+            host="localhost",
+            hostaddr=self.cluster.host,
+            port=self.cluster.port,
+            dbname=target,
+            user=user,
+            password=self._password,
+            sslmode="verify-full",
+            sslrootcert=self.ca_file,
         )
 
     def _close_forwarders(self) -> None:
@@ -198,11 +251,17 @@ class Stand:
         for name in self.targets:
             text = f'username = "{ACCOUNT}"\npassword = "{self._password}"\n'
             _write(credentials / f"{credential(name, ACCOUNT)}.toml", text.encode())
+        for name in self.kept:
+            text = f'username = "{PROVISIONER}"\npassword = "{self._password}"\n'
+            _write(credentials / f"{provisioner(name)}.toml", text.encode())
+        _write(self.secrets / "login.key", secrets.token_bytes(32))
         for person, token in self.tokens.items():
             _write(self.token_file(person), token.encode())
 
     def _fill(self, databases: Mapping[str, str]) -> None:
         self.cluster.execute(f"CREATE ROLE {ACCOUNT} LOGIN PASSWORD '{self._password}'")
+        if self.kept:
+            self.cluster.execute(f"CREATE ROLE {PROVISIONER} LOGIN SUPERUSER PASSWORD '{self._password}'")
         for name, sql in databases.items():
             self.cluster.create_database(name)
             self.cluster.execute(sql + READER, database=name)

@@ -62,7 +62,10 @@ NO_MORE = More()
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the files speak of. Paths are absolute; `port` 0 takes any free one. `targets` maps each target's name,
-    which is its database's name too, to its account names; all are on `database_host:database_port`."""
+    which is its database's name too, to its account names; all are on `database_host:database_port`. Those in `kept`
+    keep their masks themselves, as far as `accepted` (TOML for each one's `accept`) allows; `enforcement` are lines for
+    the addon that has them do it.
+    """
 
     directory: Path
     state: Path
@@ -80,6 +83,9 @@ class Site:
     limits: str = ""
     recorder: str = ""
     more: More = NO_MORE
+    kept: frozenset[str] = frozenset()
+    accepted: str = ""
+    enforcement: str = ""
 
 
 def write(site: Site) -> Path:
@@ -95,6 +101,11 @@ def write(site: Site) -> Path:
 def credential(target: str, account: str) -> str:
     """What the files call the credential of an account."""
     return f"{target}-{account}"
+
+
+def provisioner(target: str) -> str:
+    """What the files call the credential with which masks are made in a target."""
+    return credential(target, "provisioner")
 
 
 def _main(site: Site) -> str:
@@ -166,8 +177,7 @@ use = "statement-kinds"
 use = "column-masks"
 
 [addon.enforcement]
-use = "wire-enforcement"
-
+{_enforcement(site)}
 [addon.recorder]
 use = "encrypted-recorder"
 directory = {_toml(site.state / "recordings")}
@@ -196,6 +206,7 @@ databases = [{_toml(name)}]
 # It is on this machine; in real life nobody needs this.
 allow_loopback = true
 
+{_masks(site, name)}
 [target.tls]
 server_name = {_toml(site.server_name)}
 ca = {_toml(site.database_ca)}
@@ -206,6 +217,29 @@ ca = {_toml(site.database_ca)}
     )
     head = "# targets.toml: what may be reached, and where it lies. Owner: the data stewards.\n"
     return head + tables + site.more.targets
+
+
+def _enforcement(site: Site) -> str:
+    if not site.kept:
+        return f'use = "wire-enforcement"\n{site.enforcement}'
+    return f"""\
+use = "server-enforcement"
+login_key = {_toml(site.secrets / "login.key")}
+{site.enforcement}"""
+
+
+def _masks(site: Site, name: str) -> str:
+    if name not in site.kept:
+        return """\
+# Results are masked on their way: nothing is made in the database.
+[target.masks]
+enforcement = "wire"
+"""
+    return f"""\
+# The database keeps the masks itself; they are made there with this credential.
+[target.masks]
+provisioner = {_toml(provisioner(name))}
+{site.accepted}"""
 
 
 def _policy(site: Site) -> str:

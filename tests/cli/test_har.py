@@ -15,8 +15,6 @@ from hoopproxy.events import (
     Asked,
     Closed,
     Completed,
-    HttpRequest,
-    KubernetesRequest,
     Message,
     Record,
     Rejected,
@@ -26,6 +24,7 @@ from hoopproxy.events import (
 )
 from hoopproxy.evidence.streams import Keeping
 from hoopproxy.model import Side
+from hoopproxy.requests import HttpRequest, KubernetesRequest
 from hoopproxy.testing.three_files import Site
 
 from .conftest import SESSION, Answers, record

@@ -20,9 +20,9 @@ from zope.interface.verify import verifyObject
 from hoopproxy.dial.http import HttpDialer, KubernetesDialer, _prove
 from hoopproxy.dial.http_lanes import HttpPeer
 from hoopproxy.errors import UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer
 from hoopproxy.model import Endpoint, Passage, Seal, Side, UpstreamTls
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IDialer, IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.targets import KubernetesTarget, PodTarget

@@ -16,9 +16,9 @@ from zope.interface.verify import verifyObject
 from hoopproxy.dial import pod as pod_dialer
 from hoopproxy.dial.pod import PodDialer, PodPeer
 from hoopproxy.errors import BrokenOff, ProtocolViolation, Refused, SessionError, UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer
 from hoopproxy.model import Identity, Passage, Permit, Seal, Target, UpstreamTls
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IDialer, IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.targets import KubernetesTarget, PodTarget

@@ -17,10 +17,10 @@ from zope.interface.verify import verifyObject
 
 from hoopproxy.dial.ssh import SshDialer, SshPeer
 from hoopproxy.errors import ProtocolViolation, SessionError, UpstreamRefused, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer, IReached
 from hoopproxy.masks import NO_CATALOG
 from hoopproxy.model import Arrival, Endpoint, Grant, Identity, Passage, Permit, Seal, Target, UpstreamTls
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IDialer, IPeer, IReached
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.ssh.exchange import ServerExchange

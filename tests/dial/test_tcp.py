@@ -13,10 +13,10 @@ from zope.interface.verify import verifyObject
 
 from hoopproxy.dial.tcp import TcpDialer, TcpPeer
 from hoopproxy.errors import BrokenOff, UpstreamUnreachable
-from hoopproxy.interfaces import IDialer, IPeer
 from hoopproxy.masks import NO_CATALOG
 from hoopproxy.model import Endpoint, Passage, Seal, Target, UpstreamTls
 from hoopproxy.proofs import Secret, TargetSecret
+from hoopproxy.rooms import IDialer, IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority, Leaf

@@ -9,6 +9,7 @@ from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.installations import installed
 from hoopproxy.testing.postgres import PostgresCluster
 from hoopproxy.testing.stand import Door, Stand
+from hoopproxy.testing.three_files import More
 from tests.people import PEOPLE
 
 from .hostile import bystander, kept_unharmed
@@ -66,6 +67,78 @@ def stand(cluster: PostgresCluster, authority: Authority, tmp_path_factory: pyte
     """A gateway before two databases: `plain`, in which nothing is masked, and `ledger`."""
     databases = {"plain": CUSTOMERS, "ledger": CUSTOMERS}
     with Stand(tmp_path_factory.mktemp("stand"), cluster, authority, databases, masks=MASKS) as running:
+        yield running
+
+
+KEPT = """
+watch_s = 0.2
+
+[[addon.enforcement.lookup]]
+column = "public.customers.email"
+roles = ["analyst"]
+client_zones = ["EU"]
+per_minute = 5
+
+[[addon.enforcement.lookup]]
+column = "public.payments.card"
+roles = ["analyst"]
+client_zones = ["EU"]
+"""
+MORE_ROLES = """
+[[role]]
+name = "auditor"
+groups = ["auditors"]
+
+[[grant]]
+name = "audit"
+roles = ["auditor"]
+targets = ["ledger"]
+accounts = ["reader"]
+zone = "EU"
+client_zones = ["EU"]
+duration_s_max = 28800
+reveals = ["public.customers.card"]
+
+[[role]]
+name = "guest"
+groups = ["guests"]
+
+[[grant]]
+name = "a-moment"
+roles = ["guest"]
+targets = ["ledger"]
+accounts = ["reader"]
+zone = "EU"
+client_zones = ["EU"]
+duration_s_max = 3
+reveals = ["public.customers.ssn", "public.customers.card"]
+"""
+
+
+@pytest.fixture(scope="module", params=sorted({min(installed()), max(installed())}), ids=lambda each: f"pg{each}")
+def kept(
+    request: pytest.FixtureRequest, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """A gateway before three databases: `ledger` keeps its masks itself, `bare` should and has none yet, `wired` is
+    masked on the way."""
+    leaf = authority.issue(f"keeping-{request.param}", dns=("localhost",), ips=("127.0.0.1",))
+    certificate = leaf.certificate_file, leaf.key_file
+    masks = "".join(MASKS.replace('"ledger"', f'"{name}"') for name in ("ledger", "bare", "wired"))
+    with (
+        PostgresCluster(tmp_path_factory.mktemp("pg"), version=request.param, certificate=certificate) as cluster,
+        Stand(
+            tmp_path_factory.mktemp("kept"),
+            cluster,
+            authority,
+            dict.fromkeys(("ledger", "bare", "wired"), CUSTOMERS),
+            masks=masks,
+            kept=("ledger", "bare"),
+            masked=False,
+            enforcement=KEPT,
+            more=More(policy=MORE_ROLES),
+        ) as running,
+    ):
+        running.mask("ledger")
         yield running
 
 
