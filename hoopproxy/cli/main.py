@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-VERBS = ("ca", "check", "demo", "evidence", "kube-config", "sessions", "token")
+VERBS = ("approvals", "ca", "check", "demo", "evidence", "kube-config", "masks", "sessions", "token")
 
 
 class Verbs(click.Group):

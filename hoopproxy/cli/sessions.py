@@ -244,7 +244,7 @@ def _show_live(session_id: str, found: dict[str, Any] | None, as_json: bool) -> 
     held = found.pop("held")
     print_fields(_told(found))
     for connection in held:
-        print_fields({"": ""} | connection | {name: _at(connection[name]) for name in ("since_s", "not_after_s")})
+        print_fields({"": ""} | connection | {name: moment(connection[name]) for name in ("since_s", "not_after_s")})
 
 
 def _socket(config_file: Path, socket: Path | None) -> Path:
@@ -279,9 +279,10 @@ def _told(session: Mapping[str, Any]) -> dict[str, object]:
     """The answer's fields as people read them."""
     told = dict(session)
     told["client_zones"] = ", ".join(session["client_zones"])
-    told["since_s"] = _at(session["since_s"])
+    told["since_s"] = moment(session["since_s"])
     return told
 
 
-def _at(at_s: float) -> str:
+def moment(at_s: float) -> str:
+    """A time as people read it, UTC."""
     return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -5,8 +5,8 @@ What a header looks like is `wire.proxy_header`'s. Knows no protocol behind it, 
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import LimitReached, ProtocolViolation
-from hoopproxy.interfaces import IScheduler
 from hoopproxy.model import Endpoint, IPAddress
+from hoopproxy.rooms import IScheduler
 from hoopproxy.settings import IPNetwork, Limits
 from hoopproxy.wire.proxy_header import read_header
 

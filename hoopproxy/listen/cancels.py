@@ -6,9 +6,8 @@ and one person's. It is worth nothing on another listener, or once that connecti
 
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-
-from hoopproxy.interfaces import IPeer
 
 
 class CancelKey(NamedTuple):
@@ -22,15 +21,16 @@ class Cancels:
     """The live keys of one listener."""
 
     def __init__(self) -> None:
-        self._live: dict[int, tuple[bytes, IPeer]] = {}
+        self._live: dict[int, tuple[bytes, Callable[[], Awaitable[None]]]] = {}
 
-    def give(self, peer: IPeer, key_bytes: int) -> CancelKey:
-        """A new key for the connection that `peer` serves. Its process id is random, too: 31 bits more to guess."""
+    def give(self, interrupt: Callable[[], Awaitable[None]], key_bytes: int) -> CancelKey:
+        """A new key for one connection: `interrupt` stops its statement. Its process id is random, too: 31 bits more to
+        guess."""
         process_id = secrets.randbelow(2**31 - 1) + 1
         while process_id in self._live:
             process_id = secrets.randbelow(2**31 - 1) + 1
         key = CancelKey(process_id, secrets.token_bytes(key_bytes))
-        self._live[process_id] = key.key, peer
+        self._live[process_id] = key.key, interrupt
         return key
 
     def take_back(self, key: CancelKey) -> None:
@@ -39,7 +39,7 @@ class Cancels:
 
     async def use(self, shown: CancelKey) -> None:
         """Interrupt whom the key belongs to. A wrong key does nothing, and says nothing."""
-        key, peer = self._live.get(shown.process_id, (bytes(len(shown.key)), None))
+        key, interrupt = self._live.get(shown.process_id, (bytes(len(shown.key)), None))
         is_the_same = hmac.compare_digest(key, shown.key)
-        if is_the_same and peer is not None:
-            await peer.interrupt()
+        if is_the_same and interrupt is not None:
+            await interrupt()

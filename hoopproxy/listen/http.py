@@ -10,7 +10,6 @@ from zope.interface import implementer
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import LimitReached, ProtocolViolation, Refused, SessionError
-from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.listen.http_calls import Call, absolute, is_absolute, no_proxy, origin, tunnel
 from hoopproxy.listen.http_front import H1, H2, Front
 from hoopproxy.listen.http_login import NOTHING, shown
@@ -20,6 +19,7 @@ from hoopproxy.listen.tls import is_clear_allowed
 from hoopproxy.listen.tunnel import RECORD_TYPE_HANDSHAKE, Tunnel
 from hoopproxy.model import Arrival, Credentials, Passage, Side, Target
 from hoopproxy.proofs import HeldKey
+from hoopproxy.rooms import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.settings import Limits, ListenerSettings
 from hoopproxy.wire.http.first import FirstRequest
 from hoopproxy.wire.http.halves import CLIENT_PREFACE, SERVER_PREFACE

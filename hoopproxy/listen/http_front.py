@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from OpenSSL import SSL
 
 from hoopproxy.errors import ConfigError
-from hoopproxy.interfaces import IScheduler
 from hoopproxy.listen.authority import Authority, Leaf
 from hoopproxy.listen.fitting import expect
 from hoopproxy.listen.http_hosts import Hosts
 from hoopproxy.listen.tls import Certificate, MutualCertificate, server_context
+from hoopproxy.rooms import IScheduler
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 
 H2, H1 = b"h2", b"http/1.1"

@@ -10,12 +10,12 @@ from dataclasses import replace
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection
-from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler
 from hoopproxy.listen.http import HttpFrontend
 from hoopproxy.listen.http_calls import Call, origin
 from hoopproxy.listen.http_front import Front
 from hoopproxy.listen.lane_children import LaneChildren
 from hoopproxy.model import Arrival, Passage
+from hoopproxy.rooms import IFrontend, IListener, IPeer, IScheduler
 from hoopproxy.settings import Limits, ListenerSettings
 from hoopproxy.wire.http.messages import Answer, RequestHead
 from hoopproxy.wire.http.refusals import CHALLENGES

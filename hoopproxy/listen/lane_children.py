@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from hoopproxy.errors import BrokenOff, Refused, Revoked, SessionError
-from hoopproxy.interfaces import IFrontend, IPeer, IScheduler, ISignal
 from hoopproxy.model import Arrival, Credentials, Passage, Permit, Side
 from hoopproxy.proofs import Secret
+from hoopproxy.rooms import IFrontend, IPeer, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.lanes import Frame, Kind, framed
 

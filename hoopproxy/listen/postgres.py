@@ -6,6 +6,7 @@ Thin: what the packets mean is `wire.postgres.startup`'s. Never sees a target's 
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from zope.interface import implementer
 
@@ -20,12 +21,12 @@ from hoopproxy.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.listen.cancels import CancelKey, Cancels
 from hoopproxy.listen.fitting import expect
 from hoopproxy.listen.tls import Certificate, is_clear_allowed
 from hoopproxy.model import Arrival, Credentials, Passage, Side
 from hoopproxy.proofs import Secret
+from hoopproxy.rooms import IFrontend, IListener, IPeer, IScheduler, ISignal, IWithdrawing
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.wire.postgres.framing import Reader, Splitter, message
 from hoopproxy.wire.postgres.messages import backend_key_data, error, notice, parameter_status, ready_for_query
@@ -77,7 +78,7 @@ class PostgresListener:
         return PostgresFrontend(connection, arrival, self.settings, self._limits, self._tls, self._cancels)
 
 
-@implementer(IFrontend)
+@implementer(IFrontend, IWithdrawing)
 class PostgresFrontend:
     """One client."""
 
@@ -99,6 +100,7 @@ class PostgresFrontend:
         self._key: CancelKey | None = None
         self._key_bytes = KEY_BYTES_MIN
         self._is_authenticated = self._is_refused = False
+        self.withdraw: Callable[[], bool] = lambda: False
 
     @property
     def lost(self) -> ISignal:
@@ -120,7 +122,7 @@ class PostgresFrontend:
 
     async def welcome(self, passage: Passage, peer: IPeer) -> None:
         self._authenticated()
-        self._key = self._cancels.give(peer, self._key_bytes)
+        self._key = self._cancels.give(partial(self._interrupt, peer), self._key_bytes)
         settings = b"".join(parameter_status(name, value) for name, value in peer.greeting.parameters.items())
         await self._connection.write(settings + backend_key_data(*self._key) + ready_for_query(b"I"))
 
@@ -227,6 +229,11 @@ class PostgresFrontend:
         if not self._is_authenticated:
             self._is_authenticated = True
             self._connection.send(_AUTHENTICATION_OK)
+
+    async def _interrupt(self, peer: IPeer) -> None:
+        """What waits for a person has not reached the target."""
+        if not self.withdraw():
+            await peer.interrupt()
 
     def _take_key_back(self) -> None:
         if self._key is not None:

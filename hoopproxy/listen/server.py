@@ -19,11 +19,11 @@ from twisted.internet.protocol import Factory
 from hoopproxy.admit.crowd import Crowd
 from hoopproxy.connection import Connection
 from hoopproxy.errors import ConfigError, SessionError
-from hoopproxy.interfaces import IFrontend, IListener, IScheduler
 from hoopproxy.listen.balancers import Balancers
 from hoopproxy.listen.descriptors import make_room
 from hoopproxy.listen.port import Port
 from hoopproxy.model import Arrival, Endpoint, IPAddress, Side
+from hoopproxy.rooms import IFrontend, IListener, IScheduler
 from hoopproxy.settings import Limits
 
 log = structlog.get_logger()

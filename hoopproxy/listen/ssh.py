@@ -11,12 +11,12 @@ from zope.interface import implementer
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import LimitReached, ProtocolViolation, Refused, SessionError
-from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.listen.fitting import expect
 from hoopproxy.listen.ssh_channel import Children
 from hoopproxy.listen.ssh_host_keys import host_keys
 from hoopproxy.listen.ssh_login import Login
 from hoopproxy.model import Arrival, Credentials, Passage, Side
+from hoopproxy.rooms import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.settings import Limits, ListenerSettings
 from hoopproxy.ssh.exchange import PROTOCOL_ERROR, UNAVAILABLE, ServerExchange
 from hoopproxy.ssh.transport import SshTransport

@@ -21,9 +21,9 @@ from hoopproxy.errors import (
     UpstreamRefused,
     UpstreamUnreachable,
 )
-from hoopproxy.interfaces import IFrontend, IPeer, IScheduler, ISignal
 from hoopproxy.model import Arrival, Credentials, Passage, Permit, Side
 from hoopproxy.proofs import Secret
+from hoopproxy.rooms import IFrontend, IPeer, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.wire.ssh.channels import OWN_NUMBERS_FROM
 from hoopproxy.wire.ssh.messages import PROHIBITED, RESOURCE_SHORTAGE, misplaced

@@ -10,11 +10,11 @@ from zope.interface import implementer
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import BrokenOff, ConfigError, Refused
-from hoopproxy.interfaces import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.listen.fitting import expect
 from hoopproxy.listen.tls import Certificate, MutualCertificate, is_clear_allowed
 from hoopproxy.model import Arrival, Credentials, Passage, Side
 from hoopproxy.proofs import HeldKey, Secret
+from hoopproxy.rooms import IFrontend, IListener, IPeer, IScheduler, ISignal
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 
 
