@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = .venv
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help build demo test check format bench load cluster fuzz simulate clean FORCE
+.PHONY: help build demo test check format bench corpus load cluster fuzz simulate clean FORCE
 .DEFAULT_GOAL = help
 
 help: ## say what there is (default)
@@ -40,6 +40,12 @@ bench: build ## measure against pgbouncer, haproxy, asyncssh, nginx, mitmdump; Q
 	@.ci/bench-packages
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(MARKDOWN),--markdown '$(MARKDOWN)')
+
+corpus: ## attack masks on a real PostgreSQL: CORPUS=DIR (default: our own) or CORPUS=generated SEED=N; MODE=wire, POSTGRES=N, ONLY=REGEX
+	@.ci/system-packages >&2
+	@$(MAKE) --no-print-directory build >&2
+	@$(BIN)/python -m tests.corpus $(if $(MODE),--mode $(MODE)) $(if $(POSTGRES),--postgres $(POSTGRES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only '$(ONLY)') $(if $(CORPUS),'$(CORPUS)')
 
 load: build ## many sessions, huge values: the whole of tests/load, of which `make test` runs a small one; ARGS='-k value'
 	@LOAD=full $(BIN)/python -m pytest tests/load --timeout=1200 $(ARGS)

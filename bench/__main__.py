@@ -14,7 +14,7 @@ from secrets import randbelow
 import click
 from rich.console import Console
 
-from bench import report, rows, web_workloads, wire_workloads
+from bench import mask_costs, report, rewriter, rows, web_workloads, wire_workloads
 from bench.about import about
 from bench.lines import Line, lines, ssh_lines, tcp_lines, web_lines
 from bench.rounds import IDLE, Plan, Results, fill_pools, hold_idle, perform
@@ -69,6 +69,10 @@ def _measure(console: Console, rounds: int, only: str, quick: bool, seed: int | 
     pattern = re.compile(only)
     if pattern.search(KERNEL):
         rows.main()
+    if pattern.search(rewriter.TITLE):
+        rewriter.main()
+    if pattern.search(mask_costs.TITLE):
+        mask_costs.main(mask_costs.QUICK if quick else mask_costs.WHOLE)
     version, _ = choose(None, tls=True)
 
     def wants(workload: str, line: Line) -> bool:

@@ -6,8 +6,9 @@ Frozen values; `stage.py` makes doors of them.
 from dataclasses import dataclass, replace
 from enum import Enum
 
-PLAIN, MASKED = "plain", "masked"
-"""The two databases, which hold the same. In the second two of eight columns are masked for everybody."""
+PLAIN, MASKED, KEPT = "plain", "masked", "kept"
+"""The databases, which hold the same. In the second two of eight columns are masked for everybody, by the gateway; in
+the third the same two, by the database itself."""
 
 
 class Leg(Enum):
@@ -27,6 +28,7 @@ class Family(Enum):
     """The processes that are started; one may serve several lines."""
 
     DIRECT = "direct"
+    TWISTED = "Twisted relay"
     PGBOUNCER = "pgbouncer"
     PGBOUNCER_64K = "pgbouncer, pkt_buf 64k"
     HAPROXY = "haproxy"
@@ -40,7 +42,7 @@ class Family(Enum):
     HOOPPROXY_WEB = "hoopproxy, HTTP"
 
 
-BASES = (Family.PGBOUNCER, Family.ASYNCSSH, Family.HAPROXY_TCP, Family.MITMDUMP)
+BASES = (Family.PGBOUNCER, Family.TWISTED, Family.ASYNCSSH, Family.HAPROXY_TCP, Family.MITMDUMP)
 """What others are held against: whichever of them a workload knows."""
 
 
@@ -95,10 +97,12 @@ def lines(postgres_version: int) -> tuple[Line, ...]:
         masked = Line("hoopproxy, 2 of 8 masked", Family.HOOPPROXY, leg, Leg.TLS, ROWS, MASKED)
         made += [
             Line("direct", Family.DIRECT, leg, Leg.NONE),
+            Line("Twisted relay", Family.TWISTED, leg, Leg.TLS),
             Line("pgbouncer", Family.PGBOUNCER, leg, Leg.TLS),
             Line("pgbouncer, pkt_buf 64k", Family.PGBOUNCER_64K, leg, Leg.TLS),
             Line("haproxy", Family.HAPROXY, leg, Leg.SAME if leg is Leg.TLS else adding),
             masked,
+            replace(masked, contender="hoopproxy, 2 of 8 masked by the database", database=KEPT),
             replace(masked, contender="hoopproxy, none masked", database=PLAIN),
         ]
         if leg is Leg.TLS:

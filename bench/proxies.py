@@ -4,10 +4,12 @@ Knows no workload and no database but where it is. The settings of others' proxi
 comparison needs equal work; each exception has its reason beside it.
 """
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from hoopproxy.testing.installations import Account
 
 READY_S_MAX = 20.0
 STOP_S_MAX = 10.0
+
+RELAY = Path(__file__).with_name("twisted_relay.py")
 
 
 class ProxyFailed(Exception):
@@ -206,6 +210,22 @@ listen clear
         account.own(path, 0o600)
     daemon = Daemon(account, [program("haproxy"), "-db", "-f", config], folder / "haproxy.log")
     return Proxy(daemon, {Leg.TLS: over_tls, Leg.PLAINTEXT: clear})
+
+
+def twisted_relay(folder: Path, server_port: int, authority: Authority, leaf: Leaf) -> Proxy:
+    """The plainest that one writes with Twisted: `twisted_relay.py`, with TLS as pgbouncer has it."""
+    port = free_port()
+    options = {
+        "port": port,
+        "server-port": server_port,
+        "ca": authority.ca_file,
+        "certificate": leaf.certificate_file,
+        "key": leaf.key_file,
+    }
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    ourselves = Account(os.geteuid(), os.getegid(), ourselves=True)
+    daemon = Daemon(ourselves, [sys.executable, RELAY, *words], folder / "relay.log")
+    return Proxy(daemon, {Leg.TLS: port, Leg.PLAINTEXT: port})
 
 
 def free_port() -> int:

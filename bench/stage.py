@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bench import proxies
 from bench.client import Client, Door
-from bench.lines import FULL, MASKED, PLAIN, ROWS, Family, Leg, Line, Mode
+from bench.lines import FULL, KEPT, MASKED, PLAIN, ROWS, Family, Leg, Line, Mode
 from hoopproxy.testing.bare_client import query
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.installations import Account
@@ -24,17 +24,23 @@ from hoopproxy.testing.process import GatewayProcess
 from hoopproxy.testing.stand import ACCOUNT, Stand
 from hoopproxy.testing.three_files import ISSUER_URL, Site, write
 
-MASKS = """
+MASK = """
 [[mask]]
-target = "masked"
-column = "public.people.email"
+target = "{database}"
+column = "public.{table}.email"
 mask = "redact"
 
 [[mask]]
-target = "masked"
-column = "public.people.card"
-mask = { partial = { first = 0, last = 4 } }
+target = "{database}"
+column = "public.{table}.card"
+mask = {{ partial = {{ first = 0, last = 4 }} }}
 """
+
+
+def masks(*databases: str) -> str:
+    """TOML for policy.toml: two of eight columns, the same in each database."""
+    return "".join(MASK.format(database=each, table=table) for each in databases for table in ("people", "members"))
+
 
 SESSIONS = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ACCOUNT}'"
 
@@ -84,6 +90,8 @@ INSERT INTO people SELECT
     m % 1000000, '2026-01-01 12:34:56.789012'::timestamp + n * interval '1.000001 s',
     '2026-02-01 01:23:45.678901'::timestamp + n * interval '1.000001 s'
     FROM (SELECT n, 100000000 + n::bigint * 7919 % 899999999 AS m FROM generate_series(1, {rows}) n) numbers;
+CREATE UNLOGGED TABLE members AS SELECT * FROM people WHERE id <= 10000;
+ALTER TABLE members ADD PRIMARY KEY (id);
 CREATE UNLOGGED TABLE sink (LIKE people);
 GRANT INSERT ON sink TO {account};
 CREATE UNLOGGED TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88));
@@ -91,7 +99,7 @@ INSERT INTO pgbench_branches VALUES (1, 0, '');
 CREATE UNLOGGED TABLE pgbench_accounts (aid int PRIMARY KEY, bid int, abalance int, filler char(84));
 INSERT INTO pgbench_accounts SELECT n, 1, 0, '' FROM generate_series(1, 100000) n;
 """
-"""Eight columns as in bench/rows.py, and what `pgbench -S` reads of pgbench's own tables at scale 1."""
+"""Eight columns as in bench/rows.py, some rows with a key, and what `pgbench -S` reads of its own tables at scale 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +131,19 @@ class Stage:
         with self._exits as exits:
             leaf = self._authority.issue("database", dns=("localhost",), ips=("127.0.0.1",))
             certificate = leaf.certificate_file, leaf.key_file
+            self._leaf = self._authority.issue("relay", dns=("localhost",), ips=("127.0.0.1",))
             directory = self._directory / "postgres"
             self.cluster = exits.enter_context(PostgresCluster(directory, certificate=certificate, settings=SETTINGS))
             self._allow_plaintext()
             data = DATA.format(rows=self.rows, account=ACCOUNT)
-            filled, directory = {PLAIN: data, MASKED: data}, self._directory / "stand"
-            stand = Stand(directory, self.cluster, self._authority, filled, masks=MASKS, limits=LIMITS)
+            # Two at least: everybody is measured in them; the third where somebody is.
+            filled = dict.fromkeys((PLAIN, MASKED, *(line.database for line in self._lines)), data)
+            self._kept = (KEPT,) if KEPT in filled else ()
+            self._masks = masks(*filled.keys() - {PLAIN})
+            directory = self._directory / "stand"
+            stand = Stand(
+                directory, self.cluster, self._authority, filled, masks=self._masks, limits=LIMITS, kept=self._kept
+            )
             self._stand = exits.enter_context(stand)
             stand.gateway.stop()  # ours are made of the same secrets, and listen without TLS, too
             self._password = str(conninfo_to_dict(stand.direct(PLAIN).dsn)["password"])
@@ -149,6 +164,8 @@ class Stage:
         match family:
             case Family.DIRECT:
                 return self._routes(family, None, dict.fromkeys(Leg, self.cluster.port))
+            case Family.TWISTED:
+                proxy = proxies.twisted_relay(self._new_folder(), self.cluster.port, self._authority, self._leaf)
             case Family.PGBOUNCER | Family.PGBOUNCER_64K:
                 packet_bytes = 4096 if family is Family.PGBOUNCER else 65536
                 proxy = proxies.pgbouncer(self._account, self._new_folder(), self._upstream, packet_bytes)
@@ -174,6 +191,10 @@ class Stage:
                 self._sizes[statement] = client.drain(query(statement)).size
         return self._sizes[statement]
 
+    def token_of(self, person: str) -> str:
+        """Of somebody whom nobody has seen before, with the rights of everybody here."""
+        return self._stand.issuer.issue(person, ("analysts",), lifetime_s=3600.0)
+
     @contextmanager
     def places_returned(self) -> Iterator[None]:
         """Left when the server has no more sessions than when it was entered: whoever comes next needs places."""
@@ -184,7 +205,7 @@ class Stage:
 
     def empty_sinks(self) -> None:
         """Throw away what was copied in."""
-        for name in (PLAIN, MASKED):
+        for name in self._stand.targets:
             self.cluster.execute("TRUNCATE sink", database=name)
 
     def _routes(self, family: Family, pid: int | None, ports: dict[Leg, int], password: str = "") -> tuple[Route, ...]:
@@ -231,9 +252,10 @@ class Stage:
                 database_port=self.cluster.port,
                 database_ca=stand.ca_file,
                 server_name="localhost",
-                masks=MASKS,
+                masks=self._masks,
                 limits=LIMITS,
                 recorder=mode.settings,
+                kept=frozenset(self._kept),
             )
         )
         with config.open("a") as file:

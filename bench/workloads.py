@@ -3,16 +3,17 @@
 Knows routes and what they cost; neither rounds nor ratios.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import repeat
 from typing import Any
 
 from bench import pgbench
 from bench.client import Client
-from bench.lines import MASKED, Family, Leg, Line
+from bench.lines import KEPT, MASKED, PLAIN, Family, Leg, Line
 from bench.meter import watched
 from bench.stage import Route, Stage
 from hoopproxy.testing.bare_client import message, query
@@ -26,6 +27,9 @@ PIECE_BYTES, PIECES_AT_ONCE = 8192, 8
 
 BROAD = {"pgbench -S, simple, 8 clients", "pgbench -S, prepared, 8 clients"}
 """Of pgbench's nine these run over more lines than the rest: time is limited."""
+
+MEMBER = "SELECT id, email, card, name, amount FROM members WHERE id = {}"
+MEMBERS = 10_000
 
 CLIENTS_MAX = 64
 
@@ -53,10 +57,11 @@ class Scale:
     transactions: int
     pings: int
     connections: int
+    logins: int
 
 
-WHOLE = Scale(1_950_000, 0.3, 0.05, 100_000_000, 1280, 600, 1000)
-QUICK = Scale(50_000, 1.0, 0.1, 5_000_000, 128, 100, 20)
+WHOLE = Scale(1_950_000, 0.3, 0.05, 100_000_000, 1280, 600, 1000, 40)
+QUICK = Scale(50_000, 1.0, 0.1, 5_000_000, 128, 100, 20, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,9 @@ def workloads(scale: Scale) -> tuple[Workload, ...]:
         Workload("COPY TO STDOUT", Kind.BULK, _CopyOut(scale), _no_full),
         Workload("COPY FROM STDIN", Kind.BULK, _CopyIn(scale), _no_full),
         Workload("SELECT 1, one client", Kind.LATENCY, _Ping(scale.pings), _any),
+        Workload("a row by its key, one client", Kind.LATENCY, _Lookup(scale.pings), _masks),
+        Workload("log in, each time somebody new", Kind.LATENCY, _Logins(scale.logins, is_new=True), _enters),
+        Workload("log in again", Kind.LATENCY, _Logins(scale.logins, is_new=False), _enters),
     ]
     for protocol in ("simple", "extended", "prepared"):
         for clients in (1, 8, CLIENTS_MAX):
@@ -104,13 +112,24 @@ def _any(_: Line) -> bool:
 
 
 def _no_full(line: Line) -> bool:
-    return line.family is not Family.HOOPPROXY_FULL
+    """Nor what stands for masks alone: it meets what it is there for."""
+    return line.family not in (Family.HOOPPROXY_FULL, Family.TWISTED) and line.database != KEPT
+
+
+def _masks(line: Line) -> bool:
+    """What masks cost one who asks for little, held against a relay."""
+    return line.family in (Family.DIRECT, Family.TWISTED, Family.HOOPPROXY)
+
+
+def _enters(line: Line) -> bool:
+    """Nobody else here knows people."""
+    return line.family is Family.HOOPPROXY and line.database != PLAIN and line.client_leg is Leg.TLS
 
 
 def _broad(line: Line) -> bool:
     """libpq refuses a server that offers to bind the channel (SCRAM-SHA-256-PLUS) where it sees no TLS, and that is
     what the server does when haproxy has added it. Our own client takes no notice."""
-    return line.family is not Family.HAPROXY or line.server_leg is not Leg.TLS
+    return _no_full(line) and (line.family is not Family.HAPROXY or line.server_leg is not Leg.TLS)
 
 
 def _narrow(line: Line) -> bool:
@@ -134,7 +153,7 @@ class _Select:
             drained = client.drain(query(statement))
             client.leave()
         assert drained.tag == f"SELECT {people}"
-        assert (drained.size < size) == (route.line.database == MASKED), "masks are not as they should be"
+        assert (drained.size < size) == (route.line.database != PLAIN), "masks are not as they should be"
         return Figures(size, course.wall_s, cpu_s_of(route, course.cpu_s))
 
 
@@ -197,6 +216,49 @@ class _Ping:
                     client.drain(question)
                     took_us.append((time.perf_counter_ns() - begin_ns) / 1e3)
             client.leave()
+        return Figures(self.count, course.wall_s, cpu_s_of(route, course.cpu_s), *quantiles(sorted(took_us)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """One row after another, by a text that comes again and by one that is new each time, in turn."""
+
+    count: int
+
+    def __call__(self, route: Route, _: Stage) -> Figures:
+        took_us = list[float]()
+        with Client(route.door) as client:
+            for warm in range(WARM_UP):
+                client.drain(query(MEMBER.format(warm + 1)))
+            with watched(route.pid) as course:
+                for number in range(self.count):
+                    question = query(MEMBER.format(1 if number % 2 else WARM_UP + number % (MEMBERS - WARM_UP)))
+                    begin_ns = time.perf_counter_ns()
+                    client.drain(question)
+                    took_us.append((time.perf_counter_ns() - begin_ns) / 1e3)
+            client.leave()
+        return Figures(self.count, course.wall_s, cpu_s_of(route, course.cpu_s), *quantiles(sorted(took_us)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Logins:
+    """One after another, each to its first answer. Who is new gets a role made, where the database keeps masks."""
+
+    count: int
+    is_new: bool
+
+    def __call__(self, route: Route, stage: Stage) -> Figures:
+        doors = [route.door] * self.count
+        if self.is_new:
+            doors = [replace(door, password=stage.token_of(secrets.token_hex(8))) for door in doors]
+        took_us = list[float]()
+        with watched(route.pid) as course:
+            for door in doors:
+                begin_ns = time.perf_counter_ns()
+                with Client(door) as client:
+                    client.drain(query("SELECT 1"))
+                    client.leave()
+                took_us.append((time.perf_counter_ns() - begin_ns) / 1e3)
         return Figures(self.count, course.wall_s, cpu_s_of(route, course.cpu_s), *quantiles(sorted(took_us)))
 
 

