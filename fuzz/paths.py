@@ -9,7 +9,8 @@ from urllib.parse import unquote
 
 from fuzz.choices import Choices
 from fuzz.http_says import SECRET, TOKEN, fields_of
-from hoopproxy.events import KubernetesRequest, Statement
+from hoopproxy.events import Statement
+from hoopproxy.requests import KubernetesRequest
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.endpoints import Ambiguous, Endpoints, fits, plain
 from hoopproxy.wire.http.fields import folded

@@ -8,15 +8,18 @@ import tomllib
 from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import get_args
 
 from twisted.internet.task import Clock
 
 from hoopproxy.addons.cidr_map import CidrMap
 from hoopproxy.addons.known_identities import KnownIdentities
+from hoopproxy.addons.statement_rules import Rule, StatementRules
 from hoopproxy.dial.http import HttpDialer
 from hoopproxy.dial.ssh import SshDialer
 from hoopproxy.dial.tcp import TcpDialer
 from hoopproxy.listen.ssh import SshListener
+from hoopproxy.masking.deeds import WORDS
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import parse
 from hoopproxy.scheduler import TwistedScheduler
@@ -116,3 +119,17 @@ def test_the_listener_and_the_target_for_http_make_a_gateway(copy: Copy) -> None
     shop = loaded.targets["shop"]
     assert HttpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(shop) == ""
     assert shop.http.redirects == {"login.example.com"}
+
+
+def test_the_rules_of_the_page_are_some_and_its_tables_are_whole() -> None:
+    (example,) = blocks("docs/rules.md", "toml")
+    table = tomllib.loads(example)["addon"]["rules"]
+    assert table.pop("use") == "statement-rules"
+    settings = StatementRules.settings.model_validate(table)
+    page = (ROOT / "docs/rules.md").read_text()
+    first_columns = set(re.findall(r"^\| `([a-z-]+)` \|", page, flags=re.M))
+    effects = get_args(Rule.model_fields["effect"].annotation)
+    keys = {"match", "kinds", "functions", "tables"}
+    assert first_columns - {"match", "effect"} == {*WORDS, *effects, *keys} - {"match"}
+    assert {rule.effect for rule in settings.rule} == set(effects)
+    assert keys <= set(Rule.model_fields)

@@ -74,7 +74,7 @@ class Stage:
                 with_cards.append(FILES)
             more = together(more, _cards(with_cards))
             self.stand = self._parts.enter_context(
-                Stand(directory, self.cluster, authority, {TARGET: LEDGER}, port=port, more=more)
+                Stand(directory, self.cluster, authority, {TARGET: LEDGER}, port=port, more=more, kept=(TARGET,))
             )
             if self.sshd is not None:
                 self._prepare_ssh()

@@ -74,7 +74,7 @@ class Tour(Steps):
             ("The same Franz, in Zürich today, gets masks", self.elsewhere),
             ("From Ohio he does not get in", self.out_of_zone),
             ("A forged token does not get in", self.forged),
-            ("A statement that would get around a mask is refused, and the session goes on", self.around),
+            ("What would get around a mask finds masks, as PostgreSQL itself keeps them", self.around),
             ("A live session is seen and ended", self.killed),
             ("What that session did was recorded, encrypted for the people of the zone", self.recorded),
             ("Over SSH, card numbers in what a command prints are masked", self.ssh),
@@ -118,9 +118,16 @@ class Tour(Steps):
         self.client(client, shown=("token",), hidden=("Ines",), exits=2)
 
     def around(self) -> None:
-        """An expression over a protected column."""
-        statements = ("SELECT upper(email) FROM customers", "SELECT count(*) AS payments FROM payments")
-        self.client(self.stage.psql("ada", *statements), shown=("customers", "6"), hidden=(EMAIL.upper(), EMAIL))
+        """Expressions, conditions and code over protected columns, and where no name was found to replace."""
+        statements = (
+            "SELECT upper(email), reverse(card) FROM customers WHERE id = 1",
+            f"SELECT count(*) AS found FROM customers WHERE email = '{EMAIL}'",
+            "DO $$ BEGIN RAISE NOTICE 'card: %', (SELECT min(card) FROM customers WHERE id = 1); END $$",
+            "DO $$ BEGIN EXECUTE concat('SELECT card ', 'FROM customers'); END $$",
+        )
+        hidden = (EMAIL.upper(), EMAIL, CARD, CARD[::-1])
+        shown = (f"I{MASKED_ADDRESS[1:]}", MASKED_CARD[::-1], f"card: {MASKED_CARD}", "permission denied")
+        self.client(self.stage.psql("ada", *statements), shown=shown, hidden=hidden)
 
     def killed(self) -> None:
         """List, kill, and what the client hears."""

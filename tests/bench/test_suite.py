@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from bench.__main__ import main
 from bench.report import read
+from bench.tables import tables
 
 ONLY = r"^(SELECT 1, one client|bulk SELECT), (direct|hoopproxy, 2 of 8 masked), plaintext"
 
@@ -24,6 +25,25 @@ def test_one_workload_is_measured_and_kept(tmp_path: Path) -> None:
     assert all((one.figures.cpu_s is not None) == ("hoopproxy" in one.line.contender) for one in results.measurements)
     shown = CliRunner().invoke(main, ["--show", str(path)])
     assert "rows(1000), bounded" in shown.output
+
+
+def test_what_masks_cost_is_held_against_a_relay(tmp_path: Path) -> None:
+    only = r"^(a row by its key, one client, .*plaintext \+|log in)"
+    ran = CliRunner().invoke(main, ["--quick", "--only", only, "--into", str(tmp_path), "--seed", "1"])
+    assert ran.exit_code == 0, ran.output
+    (path,) = tmp_path.glob("*.json")
+    results = read(path)
+    assert not results.failures
+    by_database = "hoopproxy, 2 of 8 masked by the database"
+    found = {(one.workload, one.line.contender) for one in results.measurements}
+    assert {("a row by its key, one client", "Twisted relay"), ("log in again", by_database)} <= found
+    assert "÷ Twisted relay" in next(iter(tables(results))).header
+
+
+def test_the_rewriter_is_measured() -> None:
+    ran = CliRunner().invoke(main, ["--quick", "--only", "^rewriter$"])
+    assert ran.exit_code == 0, ran.output
+    assert "one row by its key" in ran.output
 
 
 def test_ssh_and_raw_tcp_are_measured_against_the_other_proxies(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 from zope.interface.verify import verifyClass, verifyObject
 
 from hoopproxy.addons.kubernetes_rules import KubernetesRules, Rule, Settings
-from hoopproxy.events import Action, HttpRequest, Statement
+from hoopproxy.events import Action, Statement
 from hoopproxy.interfaces import IAddonFactory, IStatementGuard
 from hoopproxy.model import Allow, Refuse
+from hoopproxy.requests import HttpRequest
 from hoopproxy.testing.house import LEDGER
 from hoopproxy.wire.http.resources import read
 

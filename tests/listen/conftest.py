@@ -14,12 +14,12 @@ from zope.interface import implementer
 from hoopproxy.disk.authority import make_authority
 from hoopproxy.errors import SessionError
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IFrontend, IPeer
 from hoopproxy.listen.cancels import Cancels
 from hoopproxy.listen.postgres import PostgresListener
 from hoopproxy.listen.server import Server
 from hoopproxy.masks import Catalog
 from hoopproxy.model import Arrival, Credentials, Side
+from hoopproxy.rooms import IFrontend, IPeer
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.testing.certificates import Authority, Leaf

@@ -13,11 +13,11 @@ from typing import Any
 
 from hoopproxy.errors import LimitReached, SessionError
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IFrontend, IListener
 from hoopproxy.listen.http import HttpListener
 from hoopproxy.listen.kubernetes import KubernetesListener
 from hoopproxy.listen.server import Server
 from hoopproxy.model import Credentials, Side
+from hoopproxy.rooms import IFrontend, IListener
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.wire.http.halves import ClientHalf, client_half

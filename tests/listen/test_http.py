@@ -32,12 +32,12 @@ from hoopproxy.errors import (
     UpstreamUnreachable,
 )
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IFrontend, IListener
 from hoopproxy.listen.http import HttpFrontend, HttpListener
 from hoopproxy.listen.http_front import Front
 from hoopproxy.listen.kubernetes import KubernetesListener
 from hoopproxy.model import Arrival, Credentials, Endpoint, Side
 from hoopproxy.proofs import HeldKey
+from hoopproxy.rooms import IFrontend, IListener
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import ListenerSettings, Plaintext
 from hoopproxy.testing.certificates import Authority

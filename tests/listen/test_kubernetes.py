@@ -13,10 +13,10 @@ from twisted.internet.testing import StringTransport
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import UpstreamUnreachable
-from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.http_front import Front
 from hoopproxy.listen.kubernetes import KubernetesFrontend
 from hoopproxy.model import Arrival, Endpoint, Side
+from hoopproxy.rooms import IFrontend
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.wire.http.lanes import Frame, Frames, Kind, framed
 from tests.conftest import Spin

@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hoopproxy.errors import BrokenOff, Refused, Revoked, UpstreamUnreachable
-from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.lane_children import HELD_BYTES_MAX, UNTAKEN_MAX, LaneChildren, LaneFrontend
 from hoopproxy.model import Arrival, Endpoint, Side
 from hoopproxy.registry import faults
+from hoopproxy.rooms import IFrontend
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.wire.http.lanes import Frame, Frames, Kind

@@ -12,7 +12,7 @@ import pytest
 
 from hoopproxy.errors import LimitReached, ProtocolViolation, Refused
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IFrontend, IScheduler, ISignal
+from hoopproxy.rooms import IFrontend, IScheduler, ISignal
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Plaintext
 from hoopproxy.wire.postgres.messages import error, ready_for_query

@@ -35,12 +35,12 @@ from hoopproxy.errors import (
     UpstreamRefused,
 )
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IFrontend, IListener
 from hoopproxy.listen.server import Server
 from hoopproxy.listen.ssh import SshFrontend, SshListener
 from hoopproxy.listen.ssh_login import INSTRUCTION, PROMPT
 from hoopproxy.model import Credentials
 from hoopproxy.proofs import HeldKey
+from hoopproxy.rooms import IFrontend, IListener
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings
 from hoopproxy.testing.ssh_keys import new_key

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hoopproxy.errors import BrokenOff, LimitReached, ProtocolViolation, Refused, Revoked, UpstreamUnreachable
-from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.ssh_channel import (
     UNTAKEN_MAX,
     WINDOW_BYTES_MAX,
@@ -24,6 +23,7 @@ from hoopproxy.listen.ssh_channel import (
 )
 from hoopproxy.model import Arrival, Endpoint, IPAddress, Side
 from hoopproxy.registry import faults
+from hoopproxy.rooms import IFrontend
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.wire.ssh.channels import OWN_NUMBERS_FROM as NUMBER_MIN

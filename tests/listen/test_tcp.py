@@ -19,10 +19,10 @@ from twisted.internet.defer import Deferred
 
 from hoopproxy.errors import BrokenOff, ConfigError, ProtocolViolation, Refused
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.server import Server
 from hoopproxy.listen.tcp import TcpListener
 from hoopproxy.proofs import HeldKey
+from hoopproxy.rooms import IFrontend
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.testing.certificates import Authority, Leaf

@@ -16,12 +16,13 @@ from hoopproxy.admit.leases import Leases
 from hoopproxy.connection import Connection
 from hoopproxy.disk.segments import Segments
 from hoopproxy.events import Shape, Statement
-from hoopproxy.interfaces import IEvidenceSink, IMasker, ISignal, IStatementGuard
+from hoopproxy.interfaces import IEvidenceSink, IMasker, IStatementGuard
 from hoopproxy.listen.cancels import Cancels
 from hoopproxy.listen.postgres import PostgresFrontend
 from hoopproxy.masks import Mask, Redact
 from hoopproxy.model import Allow, Answer, Passage, Permit
 from hoopproxy.relay import relay
+from hoopproxy.rooms import ISignal
 from hoopproxy.testing.healthy import RewritesNothing, SaysGermany
 from hoopproxy.testing.simulation.disk import SimulatedDisk
 from hoopproxy.testing.simulation.run import COMMAND, Found, simulate
