@@ -26,8 +26,8 @@ from zope.interface import implementer
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
 from hoopproxy.flow import LINGER_S_MAX, Room, Stream, stop
 from hoopproxy.halves import HalfByHalf, Taken, said, tell_halves
-from hoopproxy.interfaces import IConnection, IScheduler, ISignal
 from hoopproxy.model import Endpoint, Side
+from hoopproxy.rooms import IConnection, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.sockets import handshake_rtt_us, literal, pace_keepalives
 

@@ -30,21 +30,18 @@ from hoopproxy.interfaces import (
     IAddonFactory,
     IAuthenticator,
     ICredentialSource,
-    IDialer,
     IEnforcement,
     IEvidenceSink,
     IGrantSource,
-    IListener,
     IMasker,
     IRecorder,
     IResidencyCheck,
     IRouter,
-    IScheduler,
     ISetting,
     IStatementGuard,
-    IWireFactory,
 )
 from hoopproxy.model import Target
+from hoopproxy.rooms import IDialer, IListener, IScheduler, IWireFactory
 
 ADDONS = "hoopproxy.addons"
 

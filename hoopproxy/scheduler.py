@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from hoopproxy.interfaces import IScheduler, ISignal
+from hoopproxy.rooms import IScheduler, ISignal
 
 GRACE_S = 5.0
 """How long a cancelled work may take for its `finally` blocks (an fsync, a last word) before nobody waits any more."""

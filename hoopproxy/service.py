@@ -28,10 +28,10 @@ from hoopproxy.dial.resolver import Resolver
 from hoopproxy.errors import ConfigError, SessionError
 from hoopproxy.evidence.entries import GatewayStarted, GatewayStopped
 from hoopproxy.evidence.pseudonyms import Pseudonyms
-from hoopproxy.interfaces import IFrontend
 from hoopproxy.listen.server import Server
 from hoopproxy.model import Endpoint
 from hoopproxy.registry import Addons, Spoken, build, spoken
+from hoopproxy.rooms import IFrontend
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.session import run
 from hoopproxy.watchdog import Watchdog

@@ -22,8 +22,9 @@ from hoopproxy.evidence.recording import Header, Readers, Writer
 from hoopproxy.evidence.streams import ALL_BYTES, Keeping
 from hoopproxy.evidence.transcript import Lines, Transcript, joined
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IAddonFactory, IRecorder, IRecording, IScheduler, ISetting, ISignal
+from hoopproxy.interfaces import IAddonFactory, IRecorder, IRecording, ISetting
 from hoopproxy.model import Manifest, Passage, Tally
+from hoopproxy.rooms import IScheduler, ISignal
 
 ALL_ROWS = 2**31 - 1
 """`record = "full"`: more rows than any recording's quota lets through, and a C int to the row kernel."""

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
 from hoopproxy.errors import ConfigError
-from hoopproxy.interfaces import IAddonFactory, IResidencyCheck, IScheduler, ISetting
+from hoopproxy.interfaces import IAddonFactory, IResidencyCheck, ISetting
 from hoopproxy.model import Assurance, Finding, Place, Support
 from hoopproxy.residency.addresses import canonical
 from hoopproxy.residency.countries import COUNTRIES
+from hoopproxy.rooms import IScheduler
 
 METHOD = "geoip"
 DAY_S = 86400

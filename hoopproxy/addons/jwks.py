@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.util import base64_to_int
 
-from hoopproxy.interfaces import IScheduler, ISignal
+from hoopproxy.rooms import IScheduler, ISignal
 
 SET_BYTES_MAX = 1024 * 1024
 KEYS_MAX = 100

@@ -24,11 +24,12 @@ from zope.interface import implementer, provider
 
 from hoopproxy.errors import ConfigError, Refused
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IAddonFactory, IAuthenticator, IScheduler, ISetting
+from hoopproxy.interfaces import IAddonFactory, IAuthenticator, ISetting
 from hoopproxy.model import Arrival, Credentials, Identity, IPAddress
 from hoopproxy.proofs import HeldKey
 from hoopproxy.residency.addresses import parse_host
 from hoopproxy.residency.datafile import parsed
+from hoopproxy.rooms import IScheduler
 
 FILE_BYTES_MAX = 4 << 20
 """Some ten thousand people."""

@@ -12,9 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
 from hoopproxy.access.binding import Binding
-from hoopproxy.events import KubernetesRequest, Statement
+from hoopproxy.events import Statement
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.model import Allow, Answer, Passage, Permit, Refuse
+from hoopproxy.requests import KubernetesRequest
 
 SENTENCE = "{verb} {resource} is not allowed on {target}: ask its owner."
 

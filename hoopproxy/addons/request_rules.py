@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from zope.interface import implementer, provider
 
 from hoopproxy.access.binding import Binding
-from hoopproxy.events import HttpRequest, Statement
+from hoopproxy.events import Statement
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.model import Allow, Answer, Passage, Refuse, Target
+from hoopproxy.requests import HttpRequest
 from hoopproxy.wire.http.endpoints import Ambiguous, fits, plain
 from hoopproxy.wire.http.fields import folded
 

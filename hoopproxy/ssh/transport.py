@@ -10,8 +10,8 @@ from zope.interface import implementer
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import SessionError
-from hoopproxy.interfaces import IConnection, IScheduler, ISignal
 from hoopproxy.model import Side
+from hoopproxy.rooms import IConnection, IScheduler, ISignal
 from hoopproxy.ssh.exchange import BY_APPLICATION, Exchange
 from hoopproxy.wire.ssh.packets import LENGTH_BYTES, Splitter
 
