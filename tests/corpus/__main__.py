@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,13 +11,18 @@ from typing import Any
 import click
 
 import tests.conftest  # noqa: F401 # says where npm's PostgreSQL is
+from hoopproxy.testing.postgres import ClusterError
+from hoopproxy.testing.process import GatewayFailed
+from hoopproxy.testing.stand import MasksFailed
 
 from .folder import Corpus, NoCorpus
 from .generate import OWN, generate
-from .playing import MODES, Score, play, proven
+from .playing import MODES, ResetFailed, Score, play, proven
 from .scene import Mode, playing, version_for
 
 GENERATED = "generated"
+
+FAILURES = NoCorpus, ResetFailed, ClusterError, GatewayFailed, MasksFailed, subprocess.SubprocessError
 
 
 @click.command()
@@ -39,25 +45,31 @@ def main(
 
     Exits with 0 only if nothing leaked and no run met a closed door.
     """
-    with tempfile.TemporaryDirectory(prefix="hoopproxy-corpus-") as name:
-        room = Path(name)
-        try:
-            played = _generated(seed, room) if corpus == GENERATED else Corpus.read(Path(corpus))
-        except NoCorpus as why:
-            raise click.ClickException(str(why)) from why
-        version = postgres or version_for(played)
-        if corpus == GENERATED:
-            with playing(played, Mode.DIRECT, version, room / "direct", _say) as scene:
-                before, played = played, proven(played, scene)
-            _say(f"{len(before.bypass) - len(played.bypass)} attacks got lost in other words")
-        _say(f"{corpus}: {len(played.bypass)} attacks, PostgreSQL {version}, masks kept by: {mode}")
-        with playing(played, Mode(mode), version, room / mode, _say) as scene:
-            score = play(played, scene, modes.split(","), only)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hoopproxy-corpus-") as room:
+            score = _played(corpus, seed, Mode(mode), modes.split(","), postgres, only, Path(room))
+    except FAILURES as why:
+        raise click.ClickException(str(why)) from why
     if details is not None:
         details.write_text(json.dumps(score.runs, indent=1))
     _tell(score)
     click.echo(score.line)
     sys.exit(not score.holds)
+
+
+def _played(
+    name: str, seed: int | None, mode: Mode, modes: list[str], postgres: int | None, only: str, room: Path
+) -> Score:
+    corpus = _generated(seed, room) if name == GENERATED else Corpus.read(Path(name))
+    version = postgres or version_for(corpus)
+    if name == GENERATED:
+        before = len(corpus.bypass)
+        with playing(corpus, Mode.DIRECT, version, room / "before", _say) as scene:
+            corpus = proven(corpus, scene)
+        _say(f"{before - len(corpus.bypass)} attacks got lost in other words")
+    _say(f"{name}: {len(corpus.bypass)} attacks, PostgreSQL {version}, masks kept by: {mode}")
+    with playing(corpus, mode, version, room / "now", _say) as scene:
+        return play(corpus, scene, modes, only)
 
 
 def _generated(seed: int | None, room: Path) -> Corpus:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hoopproxy.masking import documents
+
 WORDS = {
     "redact": '"redact"',
     "nullify": '"nullify"',
@@ -24,10 +26,10 @@ WORDS = {
 def masks(policy: Mapping[str, Mapping[str, Any]], target: str, key_file: str, say: Callable[[str], None]) -> str:
     """TOML; `say` hears of words that nobody knows: they redact."""
     return "".join(
-        f"\n[[mask]]\ntarget = {_toml(target)}\ncolumn = {_toml(f'{table}.{column}')}\n"
-        f"mask = {_mask(f'{table}.{column}', word, key_file, say)}\n"
+        f"\n[[mask]]\ntarget = {_toml(target)}\ncolumn = {_toml(path)}\nmask = {_mask(path, word, key_file, say)}\n"
         for table, columns in policy.items()
         for column, word in columns.items()
+        for path in [f"{table if '.' in table else f'public.{table}'}.{column}"]
     )
 
 
@@ -35,17 +37,25 @@ def _mask(column: str, word: Any, key_file: str, say: Callable[[str], None]) -> 
     match word:
         case str() if word in WORDS:
             return WORDS[word].replace("%s", key_file)
-        case {"json_paths": [*paths]} if all(isinstance(path, str) for path in paths):
-            return f"{{ json = {{ hide = {_toml([_path(path) for path in paths])} }} }}"
-        case {"json_show": [*paths]} if all(isinstance(path, str) for path in paths):
-            return f"{{ json = {{ show = {_toml([_path(path) for path in paths])} }} }}"
+        case {"json_paths": [*paths]} if _are_paths(paths):
+            return f"{{ json = {{ hide = {_toml([*map(_path, paths)])} }} }}"
+        case {"json_show": [*paths]} if _are_paths(paths):
+            return f"{{ json = {{ show = {_toml([*map(_path, paths)])} }} }}"
         case _:
             say(f"{column}: no mask is called {word!r}; redacted")
             return WORDS["redact"]
 
 
-def _path(path: str) -> str:
-    return path if path.startswith("$") else f"$.{path}"
+def _are_paths(paths: list[Any]) -> bool:
+    try:
+        return bool(paths) and bool(documents.branch(tuple(map(_path, paths))))
+    except ValueError:
+        return False
+
+
+def _path(path: object) -> str:
+    text = str(path)
+    return text if text.startswith("$") else f"$.{text}"
 
 
 def _toml(value: object) -> str:

@@ -25,6 +25,9 @@ from .policy import masks
 
 DATABASE, PERSON = "corpus", "ada"
 
+DEBIAN = Path("/usr/share/postgresql")
+"""Where Debian has what belongs to a server's version."""
+
 SETTINGS = {"wal_level": "logical", "max_prepared_transactions": "10", "synchronous_commit": "on"}
 """Some attacks read the write-ahead log, some prepare transactions."""
 
@@ -80,17 +83,15 @@ class Scene:
 
 
 def version_for(corpus: Corpus) -> int:
-    """The oldest PostgreSQL here that has all extensions of the schema, as cases are found on the oldest.
+    """The PostgreSQL here that lacks the fewest extensions of the schema; of several the oldest, as cases are found on
+    the oldest."""
+    return min(installed(), key=lambda version: (len(_lacking(corpus, version)), version))
 
-    @raise LookupError: none has.
-    """
-    for version, binaries in sorted(installed().items()):
-        shares = [Path(f"/usr/share/postgresql/{version}"), *binaries.parent.glob("share/**/extension/..")]
-        if all(
-            any((share / "extension" / f"{name}.control").exists() for share in shares) for name in corpus.extensions
-        ):
-            return version
-    raise LookupError(f"no PostgreSQL here has all of {', '.join(sorted(corpus.extensions))}")
+
+def _lacking(corpus: Corpus, version: int) -> frozenset[str]:
+    share = installed()[version].parent.glob("share/**/extension")
+    there = {path.stem for folder in (DEBIAN / str(version) / "extension", *share) for path in folder.glob("*.control")}
+    return corpus.extensions - there
 
 
 @contextmanager
@@ -99,12 +100,14 @@ def playing(corpus: Corpus, mode: Mode, version: int, directory: Path, say: Call
     authority = Authority(directory / "ca", "corpus")
     leaf = authority.issue("database", dns=("localhost",), ips=("127.0.0.1",))
     certificate = leaf.certificate_file, leaf.key_file
+    if lacking := _lacking(corpus, version):
+        say(f"PostgreSQL {version} has no {', '.join(sorted(lacking))} here: what needs it will not be there")
     with PostgresCluster(directory / "pg", version=version, certificate=certificate, settings=SETTINGS) as cluster:
         _open(cluster)
         admin = f"postgresql://postgres@127.0.0.1:{cluster.port}/{DATABASE}"
         if mode is Mode.DIRECT:
             cluster.create_database(DATABASE)
-            _load(corpus.schema, admin)
+            _load(corpus.schema, admin, is_whole=not lacking)
             yield Scene(admin, admin, version)
             return
         key = directory / "hash.key"
@@ -121,7 +124,7 @@ def playing(corpus: Corpus, mode: Mode, version: int, directory: Path, say: Call
             kept=kept,
             masked=False,
         ) as stand:
-            _load(corpus.schema, admin)
+            _load(corpus.schema, admin, is_whole=not lacking)
             cluster.execute(WIDE, DATABASE)
             if mode is Mode.SERVER:
                 _accept(stand, say)
@@ -154,7 +157,7 @@ def _open(cluster: PostgresCluster) -> None:
     cluster.execute("SELECT pg_reload_conf()")
 
 
-def _load(schema: Path, admin: str) -> None:
-    """By psql, whose file it is."""
-    command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", admin, "-f", schema]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+def _load(schema: Path, admin: str, *, is_whole: bool) -> None:
+    """By psql, whose file it is. @raise CalledProcessError: a statement failed, and the schema is to be whole."""
+    stop = f"ON_ERROR_STOP={is_whole:d}"
+    subprocess.run(["psql", "-X", "-q", "-v", stop, "-d", admin, "-f", schema], check=True, stdout=sys.stderr)

@@ -23,3 +23,10 @@ def test_a_word_that_nobody_knows_redacts_and_is_said() -> None:
     made = tomllib.loads(masks({"a.t": {"x": "blur", "y": {"blur": 3}}}, "target", "/key", said.append))["mask"]
     assert [each["mask"] for each in made] == ["redact", "redact"]
     assert len(said) == 2
+
+
+def test_what_is_no_path_redacts_and_a_table_without_a_schema_is_public() -> None:
+    said: list[str] = []
+    made = tomllib.loads(masks({"t": {"x": {"json_paths": ["a..b["]}}}, "target", "/key", said.append))["mask"]
+    assert [(each["column"], each["mask"]) for each in made] == [("public.t.x", "redact")]
+    assert len(said) == 1

@@ -203,7 +203,7 @@ def test_no_mask_is_longer_than_what_it_masks_and_none_breaks_what_is_around(
 ) -> None:
     masked = cells(oid, style)(cell)
     assert len(masked) == len(cell) if oid == CITEXT else len(masked.decode()) <= len(cell.decode())
-    for each in (b'"', b"'", b"\\", b","):
+    for each in (b'"', b"\\", b","):  # an apostrophe may be part of an address (RFC 5322, atext)
         assert masked.count(each) == cell.count(each)
     if style is Style.REDACT:
         assert cells(oid, style)(masked) == masked

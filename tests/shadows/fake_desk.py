@@ -25,7 +25,7 @@ class Role:
 @dataclass
 class Database:
     """`catalog` is the fingerprint. `is_up` False: no desk opens, and open ones are lost at the next question, as they
-    are after `restarts`."""
+    are after `restarts`. So often as `locked` says, somebody holds a lock that the catalog's reading wants."""
 
     catalog: str = "1"
     roles: dict[str, Role] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Database:
     spoiled: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     fails: list[SqlFailed] = field(default_factory=list)
+    locked: int = 0
     is_up: bool = True
     restarts: int = 0
     opened: int = 0
@@ -51,6 +52,9 @@ class Database:
             return (((self.catalog, " ".join(sorted(self.spoiled)) or None),),)
         if text.startswith(("CREATE ROLE", "ALTER ROLE")) and self.fails:
             raise self.fails.pop(0)
+        if text.startswith("SET LOCAL lock_timeout") and self.locked:
+            self.locked -= 1
+            raise SqlFailed("55P03", "canceling statement due to lock timeout")
         name = _NAME.search(text)
         if text.startswith("CREATE ROLE"):
             assert name is not None

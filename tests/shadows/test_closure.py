@@ -187,6 +187,19 @@ def test_what_is_called_unseen_counts_where_rights_are_an_owners() -> None:
     assert fate(plain, spy, surroundings=Surroundings(implied=frozenset({spy.oid}))) is not Fate.CLEAN
 
 
+def test_what_a_view_calls_counts_for_who_reads_it_with_rights_of_their_own() -> None:
+    spy = function("spy()", "BEGIN EXECUTE 'SELECT 1'; END", language="plpgsql")
+    seen = view("seen", "SELECT public.spy() AS id FROM public.countries")
+    over = view("over", "SELECT s.id FROM public.seen s")
+    kept = replace(view("kept", "SELECT o.id FROM public.over o"), kind="m")
+    path = ("search_path=pg_catalog, pg_temp",)
+    asks = function("asks()", "SELECT o.id FROM public.over o", is_definer=True, settings=path)
+    made = closed(inventory(spy, seen, over, kept, asks))
+    assert made.relations[over.oid].fate is Fate.CLEAN
+    assert made.relations[kept.oid].fate is Fate.CLONED
+    assert made.functions[asks.oid].fate is not Fate.CLEAN
+
+
 def test_no_definer_is_proven_where_everybody_may_make_functions() -> None:
     everyone = frozenset({PUBLIC})
     schemas = {"public": Schema(1, "public", "owner", everyone, everyone)}

@@ -11,7 +11,18 @@ from twisted.internet.task import Clock
 from hoopproxy.errors import ProtocolViolation, Refused, Revoked, SqlFailed, UpstreamUnreachable
 from hoopproxy.masking.shadows import answers, login_roles
 from hoopproxy.masking.shadows.inventory import Inventory
-from hoopproxy.masking.shadows.keeper import ANEW, BLIND, GONE, LINGER_S, SPOILED, Around, Keeper, Keeping
+from hoopproxy.masking.shadows.keeper import (
+    ANEW,
+    BLIND,
+    GONE,
+    LINGER_S,
+    LOCK_PAUSE_S,
+    LOCK_TRIES_MAX,
+    SPOILED,
+    Around,
+    Keeper,
+    Keeping,
+)
 from hoopproxy.masking.shadows.logins import Kind, Logins
 from hoopproxy.masking.shadows.standing import Standing
 from hoopproxy.masks import Catalog, Entrance, MaskSet, Nullify, Shadow
@@ -246,6 +257,26 @@ def test_an_unreadable_answer_lets_nobody_in(world: World) -> None:
         world.enter()
     world.failure = None
     world.enter()
+
+
+def test_what_is_locked_is_read_a_little_later(world: World) -> None:
+    """So that no statement of the owner's waits for the gateway, and is ended as a deadlock."""
+    world.database.locked = 2
+    outcome: list[Any] = []
+    entering = world.keeper.enter(person("ada"), mask_set(), world.database.desk)
+    Deferred.fromCoroutine(entering).addBoth(outcome.append)
+    assert not outcome
+    world.clock.pump([LOCK_PAUSE_S] * 2)
+    assert isinstance(outcome[0], Entrance)
+
+
+def test_what_stays_locked_lets_nobody_in(world: World) -> None:
+    world.database.locked = LOCK_TRIES_MAX
+    outcome: list[Any] = []
+    entering = world.keeper.enter(person("ada"), mask_set(), world.database.desk)
+    Deferred.fromCoroutine(entering).addBoth(outcome.append)
+    world.clock.pump([LOCK_PAUSE_S] * LOCK_TRIES_MAX)
+    outcome[0].trap(SqlFailed)
 
 
 def test_a_group_that_has_just_gone_is_masks_that_are_not_installed(world: World) -> None:

@@ -31,8 +31,22 @@ def left(relations: list[Relation], masks: dict[str, ColumnMask], rights: Rights
 def test_unprotected_columns_alone_are_read_and_changed() -> None:
     allowed = left([table("customers", *NAMES)], SSN)
     assert allowed.select == allowed.update == {"id", "name", "email"}
-    assert allowed.insert == set(NAMES)
-    assert allowed.whole == {"DELETE", "INSERT"}
+    assert allowed.insert == {"id", "name", "email"}
+    assert allowed.whole == {"DELETE"}
+
+
+def test_who_may_change_rows_writes_no_protected_value_as_a_failed_upsert_shows_the_one_that_was_there() -> None:
+    only = replace(ALL, update=frozenset(), whole=EVERY - {"UPDATE"})
+    assert left([table("customers", *NAMES)], SSN, only).insert == set(NAMES)
+    assert "ssn" not in left([table("customers", *NAMES)], SSN, replace(only, update=frozenset({"id"}))).insert
+
+
+def test_nobody_writes_where_the_order_of_an_index_would_tell_what_comes_before_and_after() -> None:
+    only = replace(ALL, update=frozenset(), whole=EVERY - {"UPDATE"})
+    covering = replace(table("customers", *NAMES), indexes=(frozenset({"ssn", "id"}),))
+    alone = replace(table("customers", *NAMES), indexes=(frozenset({"ssn"}), frozenset({"id", "name"})))
+    assert "ssn" not in left([covering], SSN, only).insert
+    assert "ssn" in left([alone], SSN, only).insert
 
 
 def test_a_table_without_masks_keeps_all_but_what_tells_of_others() -> None:

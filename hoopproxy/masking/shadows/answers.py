@@ -198,7 +198,7 @@ def _named(numbers: Collection[int], names: Mapping[int, str]) -> tuple[str, ...
 
 
 def _column(each: Sequence[Any], domains: Mapping[int, int]) -> Column:
-    number, name, type_oid, modifier, type_sql, collation, is_generated, default = each
+    number, name, type_oid, modifier, type_sql, collation, is_generated, default, has_first_value = each
     base = type_oid
     while base in domains:
         base = domains[base]
@@ -215,6 +215,7 @@ def _column(each: Sequence[Any], domains: Mapping[int, int]) -> Column:
         is_generated=is_generated,
         default=text,
         generated_from=frozenset(reads or ()),
+        has_first_value=has_first_value,
     )
 
 

@@ -6,7 +6,7 @@ role's rights do not bind. Knows no query.
 
 from collections.abc import Iterable, Iterator
 
-from hoopproxy.masking.shadows import catalog_values
+from hoopproxy.masking.shadows import catalog_values, copies
 from hoopproxy.masking.shadows.closure import close
 from hoopproxy.masking.shadows.fates import Closure, Fate
 from hoopproxy.masking.shadows.findings import Finding, Severity
@@ -64,6 +64,7 @@ def _of_set(inventory: Inventory, mask_set: MaskSet, columns: Protected, closure
                     "client or write them where nothing is masked; accepted, it lets them.",
                     withheld=True,
                 )
+        yield from (_amber(*each) for each in copies.known(inventory, relation, columns))
         if numbers:
             yield from (_amber(*each) for each in catalog_values.shown(inventory, relation, numbers))
     for trigger_name, function in inventory.surroundings.event_triggers.items():
@@ -110,6 +111,13 @@ def _surrounding(inventory: Inventory) -> Iterator[Finding]:
             f"foreign-server {name}",
             f"Everybody may use the foreign server {name} with the rights of a user mapping for PUBLIC; its foreign "
             "tables are withheld, and a new one must not be granted to masked sessions.",
+        )
+    for name in sorted(around.public_tables):
+        yield _amber(
+            f"default-privileges-tables {name}",
+            f"Everybody may read the next table that {name} makes, masked sessions too, until the gateway has looked "
+            f"at the catalog again; ALTER DEFAULT PRIVILEGES FOR ROLE {name} REVOKE SELECT ON TABLES FROM PUBLIC would "
+            "mend that (IN SCHEMA, where it was said for one).",
         )
     for name in sorted(around.languages):
         yield _red(

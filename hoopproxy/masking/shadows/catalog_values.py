@@ -37,6 +37,12 @@ def shown(inventory: Inventory, relation: Relation, numbers: frozenset[int]) -> 
                 f"The default of the masked column {name}.{column.name} stands in the catalog, where everybody may "
                 f"read it: {column.default}",
             )
+        if column.has_first_value:
+            yield (
+                f"first-value {name}.{column.name}",
+                f"The masked column {name}.{column.name} was added with a default, and what older rows have of it "
+                "stands in the catalog (attmissingval), where everybody may read it: VACUUM FULL would mend that.",
+            )
     for statistic in around.statistics:
         if statistic.relation == relation.oid and statistic.numbers & numbers:
             yield (

@@ -97,8 +97,8 @@ SELECT row_to_json(q) FROM (SELECT
                 SELECT json_agg(w.refobjsubid) FROM pg_depend w
                 WHERE w.classid = 'pg_attrdef'::regclass AND w.objid = f.oid
                 AND w.refclassid = 'pg_class'::regclass AND w.refobjid = c.oid AND w.refobjsubid <> a.attnum) END)
-            FROM pg_attrdef f WHERE f.adrelid = c.oid AND f.adnum = a.attnum) END
-        ) ORDER BY a.attnum)
+            FROM pg_attrdef f WHERE f.adrelid = c.oid AND f.adnum = a.attnum) END,
+        a.atthasmissing) ORDER BY a.attnum)
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind <> 'S') AS columns,
     (SELECT json_agg(i.inhparent::int8) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS parents,

@@ -17,7 +17,8 @@ PUBLIC = "PUBLIC"
 class Column:
     """One column. `type_sql` is its type as SQL says it, modifier and schema included (`format_type`); `base_oid` is
     the type's OID, a domain's being that of its base type. `collation` is schema-qualified SQL, "" for the type's own.
-    `generated_from` are the numbers of the columns that a generated one is computed from.
+    `generated_from` are the numbers of the columns that a generated one is computed from. `has_first_value`: it was
+    added with a default, which the catalog still holds for older rows.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Column:
     is_generated: bool = False
     default: str = ""
     generated_from: frozenset[int] = frozenset()
+    has_first_value: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Surroundings:
     which everybody reads files or raw storage, `value_readers` its relations in which everybody reads columns' values.
     `event_triggers` maps names to functions; `enums` are types; `forced` are tables whose owner keeps to row security,
     `barriers` views with security_barrier; `spoiled_roles` those of ours that have more than what was made for them, or
-    own something.
+    own something. `public_tables` are roles whose next tables everybody may read.
     """
 
     operators: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -40,6 +40,7 @@ class Surroundings:
     statistics: tuple[Statistic, ...] = ()
     barriers: frozenset[int] = frozenset()
     spoiled_roles: frozenset[str] = frozenset()
+    public_tables: frozenset[str] = frozenset()
     public_large_objects: int = 0
     ignores_large_object_rights: bool = False
 
@@ -104,6 +105,8 @@ SELECT row_to_json(q) FROM (SELECT
             WHERE n.nspname !~ '^pg_(toast_)?temp_'
             UNION SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
             WHERE n.nspname !~ '^pg_temp_' UNION SELECT nspowner FROM pg_namespace))) AS spoiled_roles,
+    ARRAY(SELECT DISTINCT pg_get_userbyid(a.defaclrole) FROM pg_default_acl a
+        WHERE a.defaclobjtype = 'r' AND {_PUBLIC.format(acl="a.defaclacl", privilege="SELECT")}) AS public_tables,
     (SELECT count(*) FROM pg_largeobject_metadata WHERE {_PUBLIC.format(acl="lomacl", privilege="SELECT")}
         AND pg_get_userbyid(lomowner) !~ '{_OURS}') AS large_objects,
     current_setting('lo_compat_privileges')::bool AS lo_compat) q
@@ -134,6 +137,7 @@ def read(row: Mapping[str, Any]) -> Surroundings:
             Statistic(name, int(oid), frozenset(numbers)) for name, oid, numbers in row["statistics"] or ()
         ),
         spoiled_roles=frozenset(row["spoiled_roles"]),
+        public_tables=frozenset(row["public_tables"]),
         public_large_objects=row["large_objects"],
         ignores_large_object_rights=row["lo_compat"],
     )

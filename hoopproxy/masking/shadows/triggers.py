@@ -75,7 +75,7 @@ def is_quiet_everywhere(inventory: Inventory, closure: Closure, function: int) -
 def _is_quiet(inventory: Inventory, closure: Closure, trigger: Trigger, hidden: frozenset[str]) -> bool:
     function = inventory.functions.get(trigger.function)
     if function is None:  # PostgreSQL's own: tsvector_update_trigger copies the columns that it is told
-        return not any(name in fold(trigger.definition) for name in hidden)
+        return not any(name in trigger.definition.lower() for name in hidden)
     if function.extension and function.language == "c":
         return not hidden or function.name in QUIET
     if not function.is_definer and not hidden:
@@ -155,7 +155,7 @@ def _written(inventory: Inventory, named: Iterable[int]) -> Iterator[Relation]:
 def _unproven(inventory: Inventory, closure: Closure, relation: Relation, names: list[str] | None) -> Iterator[str]:
     """The kinds of expressions that name one of these columns (None: any) and call what can't be proved quiet."""
     for kind, trees in _expressions(relation):
-        if trees is None:
+        if trees is None:  # nobody knows what it calls
             yield kind
         elif names is None or any(is_named(trees, name) for name in names):
             used = uses(trees, closure.texts.names, ())
