@@ -171,7 +171,7 @@ class MemoryReached:
 
 @implementer(IPeer)
 class MemoryPeer(_Pipe):
-    """A logged-in target that answers each simple query with `answer`, and prepared ones with the canned result."""
+    """A logged-in target. `answers`, by type of message: `answer` to simple queries, and canned ones to prepared."""
 
     side = Side.SERVER
     greeting = None
@@ -179,7 +179,7 @@ class MemoryPeer(_Pipe):
     def __init__(self, answer: bytes) -> None:
         super().__init__()
         said = _answers()
-        self._answers = {
+        self.answers = {
             b"Q": answer,
             b"P": message(b"1", b""),
             b"B": message(b"2", b""),
@@ -193,9 +193,9 @@ class MemoryPeer(_Pipe):
 
     async def write(self, data: bytes) -> None:
         await super().write(data)
-        while len(data) >= 5:  # shorter, or of another length than it says: no message, but raw bytes
+        while self.answers and len(data) >= 5:
             length = max(5, 1 + struct.unpack_from("!i", data, 1)[0])
-            if answer := self._answers.get(data[:1]):
+            if answer := self.answers.get(data[:1]):
                 self.give(answer)
             data = data[length:]
 

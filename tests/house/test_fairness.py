@@ -66,7 +66,7 @@ def test_a_query_is_answered_before_statements_that_another_sent_ahead() -> None
         other.frontend.give(query("SELECT 1"))
     assert other.seen.count(b"SELECT 1\0") == it.guard.turn + 1
     per_turn = [it.guard.judged.count(turn) for turn in range(it.guard.turn + 1)]
-    assert 4 < min(per_turn[:-1]) and max(per_turn) <= 50  # one of them is the other's
+    assert 4 <= min(per_turn[:-1]) and max(per_turn) <= 50  # one of them is the other's
     assert bytes(it.house.dialer.peers[0].sent).endswith(SYNC)
 
 

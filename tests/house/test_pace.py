@@ -26,7 +26,7 @@ class Scene:
         self.house = House().with_limits(**limits)
         self.visit = self.house.connect()
         self.peer: MemoryPeer = self.house.dialer.peers[-1]
-        self.peer._answer = b""
+        self.peer.answers.clear()
         self.peer.write = self._keep  # type: ignore[method-assign] # it keeps what it is sent, and its answer to itself
 
     async def _keep(self, data: bytes) -> None:
@@ -281,7 +281,7 @@ def test_a_notice_waits_for_the_end_of_a_message_and_only_the_last_is_told() -> 
     house = House(house.addons)
     visit = house.connect()
     waiting = taking(visit.frontend)
-    house.dialer.peers[-1]._answer = long_result()
+    house.dialer.peers[-1].answers[b"Q"] = long_result()
     visit.frontend.give(QUESTION)
     assert len(waiting) == 1
     guard.request = "Ask for the first."

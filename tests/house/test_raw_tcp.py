@@ -28,7 +28,7 @@ class Scene:
         self.visit: Visit = self.house.connect()
         self.client = self.visit.frontend
         self.server: MemoryPeer = self.house.dialer.peers[-1]
-        self.server._answer = b""
+        self.server.answers.clear()
 
     @property
     def records(self) -> list[Any]:

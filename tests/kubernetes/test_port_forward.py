@@ -282,6 +282,7 @@ def upgraded(stand: Stand, path: str) -> ClientConnection:
         subprotocols=[Subprotocol(CHANNELS)],
         additional_headers={"Authorization": f"Bearer {stand.tokens['ada']}"},
         proxy=None,
+        open_timeout=S_MAX,
     )
 
 

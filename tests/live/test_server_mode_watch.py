@@ -15,8 +15,14 @@ from hoopproxy.testing.stand import MasksFailed
 from .conftest import Stand
 from .test_server_mode import ADA, ALL, rows, token
 
-DEFINER = "CREATE FUNCTION leak() RETURNS SETOF customers LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM customers'"
 TO_ALL = "GRANT EXECUTE ON FUNCTION leak TO PUBLIC"
+
+
+def definer(name: str) -> str:
+    """Makes a function that shows whoever may call it what only its owner may read."""
+    return (
+        f"CREATE FUNCTION {name}() RETURNS SETOF customers LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM customers'"
+    )
 
 
 @contextmanager
@@ -121,7 +127,7 @@ def test_a_session_whose_login_role_is_given_more_ends_and_the_next_is_as_before
 def test_a_leak_that_appears_ends_sessions_and_refuses_the_next_until_masks_are_made_anew(kept: Stand) -> None:
     with psycopg.connect(kept.dsn("franz", "wired")) as bystander:
         with ends(kept, "leak"):
-            kept.cluster.execute(f"{DEFINER}; {TO_ALL}", database="ledger")
+            kept.cluster.execute(f"{definer('leak')}; {TO_ALL}", database="ledger")
         assert "leak" in denied(kept)
         assert bystander.execute("SELECT 1").fetchall() == [(1,)]
         kept.mask("ledger")
@@ -135,15 +141,15 @@ def test_harmless_changes_end_nothing_and_what_is_new_is_not_seen(kept: Stand) -
         connection.execute("SELECT 1")
         kept.cluster.execute(
             "CREATE TABLE fresh (id int, email text); GRANT SELECT ON fresh TO reader; "
-            f"ALTER TABLE customers ADD COLUMN phone text DEFAULT '555-0100'; {DEFINER}",
+            f"ALTER TABLE customers ADD COLUMN phone text DEFAULT '555-0100'; {definer('newer')}",
             database="ledger",
         )
         for _ in range(20):
             assert connection.execute(ALL).fetchall() == [ADA]
-        for sql in ("SELECT * FROM fresh", "SELECT phone FROM public.customers", "SELECT * FROM leak()"):
+        for sql in ("SELECT * FROM fresh", "SELECT phone FROM public.customers", "SELECT * FROM newer()"):
             with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedColumn)):
                 connection.execute(sql)
-    kept.cluster.execute("DROP FUNCTION leak CASCADE", database="ledger")
+    kept.cluster.execute("DROP FUNCTION newer CASCADE", database="ledger")
     kept.mask("ledger")
     assert comes(lambda: not _is_denied(kept))
     assert rows(kept.dsn("ada", "ledger"), "SELECT count(*) FROM fresh") == [(0,)]
