@@ -24,22 +24,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
-from hoopproxy.flow import LINGER_S_MAX, Room, Stream, stop
+from hoopproxy.flow import LINGER_S_MAX, Room, Stream, put, stop
 from hoopproxy.halves import HalfByHalf, Taken, said, tell_halves
 from hoopproxy.model import Endpoint, Side
+from hoopproxy.records import RECORD_BYTES_MAX, Records
 from hoopproxy.rooms import IConnection, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.sockets import handshake_rtt_us, literal, pace_keepalives
 
 LULL_S = 0.1
 """A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
-
-RECORD_BYTES = 4096
-"""TLS comes record by record, and PostgreSQL writes records of 8 KiB: behind one of this size others wait already, and
-to pass on all of them at once costs an eighth."""
-
-TLS_RECORD_BYTES_MAX = 16_384
-"""RFC 8446 §5.1."""
 
 
 @implementer(IConnection, IHalfCloseableProtocol, IHandshakeListener)
@@ -73,10 +67,9 @@ class Connection(Protocol):
         self._unread: deque[bytes] = deque()
         self._reading: Deferred[bytes] | None = None
         self._room = Room()
-        self._stream = Stream(limits.chunk_bytes_max // 2, reactor)
+        self._stream = Stream(limits.chunk_bytes_max * 3 // 4, reactor)
         self._shaking: Deferred[None] | None = None
         self._ending: Deferred[None] | None = None
-        self._delivering: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
         self._parting: IDelayedCall | None = None
         self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
@@ -84,6 +77,7 @@ class Connection(Protocol):
         self._has_finished = self._has_ended = self._is_cut = False  # the peer its stream, we ours; and what was cut
         self._bytes_to_throw: float = inf
         self._taken: Taken | None = None
+        self._records: Records | None = None
         self.is_broken = False
 
     # What owners call -------------------------------------------------------------------------------------------------
@@ -105,14 +99,12 @@ class Connection(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Returns when there is room for more. Bytes for a connection that is gone are dropped: `read` says so."""
-        self.send(data)
+        self._write(data, at_once=True)
         await self._room.wait()
 
     def send(self, data: bytes) -> None:
-        """Write without waiting for room: last words, and handshakes."""
-        if data and self._closing is None and not self._is_lost:
-            self._stream.end()
-            self._tcp.write(data)
+        """Write without waiting for room, nor before this turn of the loop is over: last words, and handshakes."""
+        self._write(data, at_once=False)
 
     async def end(self) -> None:
         if self._has_ended or self._closing is not None or self._is_lost:
@@ -146,8 +138,9 @@ class Connection(Protocol):
         self._room.open()  # Twisted forgets across startTLS that it had said it was full
         self._shaking = Deferred(lambda _: self.abort())
         # So that a part of a record that waited for its rest still fits into a chunk.
-        self._tcp.bufferSize = max(self._limits.chunk_bytes_max - TLS_RECORD_BYTES_MAX, TLS_RECORD_BYTES_MAX)
-        self._tcp.startTLS(HalfByHalf(options, self._tls_ended) if by_halves else options)
+        self._tcp.bufferSize = max(self._limits.chunk_bytes_max - RECORD_BYTES_MAX, RECORD_BYTES_MAX)
+        self._records = Records(options)
+        self._tcp.startTLS(HalfByHalf(self._records, self._tls_ended) if by_halves else self._records)
         if by_halves:
             tell_halves(self._tcp.protocol, self._tcp_ended, self.writeConnectionLost)
         if buffered:
@@ -214,19 +207,7 @@ class Connection(Protocol):
             return
         self._unread.append(data)
         self._stream.came(len(data))
-        if self._delivering is None:
-            if self._is_tls and len(data) >= RECORD_BYTES and self._reading is not None:
-                self._delivering = self._reactor.callLater(0, self._deliver)
-            else:
-                self._give()
-
-    def _deliver(self) -> None:
-        self._delivering = None
-        self._give()
-
-    def _give(self) -> None:
-        """Give what is there to who waits for it, and have no more come until somebody does again."""
-        if self._reading is not None and self._unread:
+        if self._reading is not None:
             reading, self._reading = self._reading, None
             reading.callback(self._next_chunk())
         # Not while nothing waits: most readers are back before more comes, and the poller stays as it is.
@@ -285,6 +266,22 @@ class Connection(Protocol):
             self.peer = Endpoint(literal(host), port)
         except OSError:  # the peer is gone already: nothing may be concluded from such a socket
             self.abort()
+
+    def _write(self, data: bytes, *, at_once: bool) -> None:
+        if not data or self._has_ended or self._closing or self._is_lost:
+            return
+        self._stream.end()
+        later = self._tcp.write
+        if self._shaking is not None:
+            self._records = None  # Twisted keeps what is written amid a handshake, and all the rest goes behind it
+        if self._records is not None:
+            data, later = self._records.sealed(data), self._tcp.protocol.transport.write
+        elif self._is_tls:
+            at_once = False
+        if at_once and self._stream.socket is not None:
+            put(self._tcp, data, later)
+        else:
+            later(data)
 
     def _next_chunk(self) -> bytes:
         """All that one read of the socket brought: in TLS a part of a record may have waited for it."""

@@ -69,7 +69,7 @@ class Limits:
     drain_s_max: float = 10.0
     blocking_ms_max: float = 100.0
     turn_ms_max: float = 2.0
-    chunk_bytes_max: int = 131072
+    chunk_bytes_max: int = 262144
     startup_bytes_max: int = 10240
     statement_bytes_max: int = 16777216
     row_bytes_max: int = 16777216

@@ -36,13 +36,13 @@ CHANGES = [
     ),
     (
         "hoopproxy.toml",
-        "chunk_bytes_max = 131072",
+        "chunk_bytes_max = 262144",
         "chunk_bytes_max = 1.5",
         "limits.chunk_bytes_max is 1.5; wanted is a whole number from 1024 to 1048576.",
     ),
     (
         "hoopproxy.toml",
-        "chunk_bytes_max = 131072",
+        "chunk_bytes_max = 262144",
         "chunk_bytes_max = true",
         "limits.chunk_bytes_max is true; wanted is a whole number from 1024 to 1048576.",
     ),

@@ -11,7 +11,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL.crypto import X509
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import Certificate, CertificateOptions, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from zope.interface import implementer
 
 from hoopproxy.connection import Connection, connect
@@ -24,6 +24,7 @@ from hoopproxy.settings import Limits
 from hoopproxy.testing.certificates import Authority
 from hoopproxy.testing.house import CANARY, House, MemoryFrontend, MemoryPeer, canned_result, message, query
 from tests.conftest import Spin
+from tests.tls import Serving
 
 LIMITS = Limits(drain_s_max=0.5)
 HELD_BYTES_MAX = 4 * LIMITS.chunk_bytes_max
@@ -146,8 +147,9 @@ class Scene:
     async def _shake(self, client: Connection, near: Connection) -> None:
         leaf = self.authority.issue("back-pressure", dns=("localhost",), ips=(HOST,))
         with open(leaf.certificate_file, "rb") as certificate, open(leaf.key_file, "rb") as key:
-            ours = CertificateOptions(
-                load_pem_private_key(key.read(), None), load_pem_x509_certificate(certificate.read())
+            ours = Serving(
+                privateKey=load_pem_private_key(key.read(), None),
+                certificate=load_pem_x509_certificate(certificate.read()),
             )
         with open(self.authority.ca_file, "rb") as ca:
             trusted = trustRootFromCertificates(

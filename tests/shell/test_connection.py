@@ -18,12 +18,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.error import TimeoutError as Late
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -39,6 +34,7 @@ from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
 from hoopproxy.sockets import rtt_us
 from tests.conftest import Spin
+from tests.tls import Serving
 
 from .conftest import Pair
 
@@ -121,30 +117,6 @@ def test_chunks_are_cut_to_the_limit_and_what_was_unread_comes_first() -> None:
     memory.connection.unread(b"cd")
     memory.connection.unread(b"")
     assert result(memory.read()) == b"cdef"
-
-
-def test_records_of_one_read_are_given_as_one_and_a_short_one_at_once() -> None:
-    memory = Memory()
-    memory.connection._is_tls = True
-    waiting = memory.read()
-    memory.connection.dataReceived(b"short")
-    assert result(waiting) == b"short"
-    waiting = memory.read()
-    for letter in (b"a", b"b", b"c"):
-        memory.connection.dataReceived(letter * 8192)
-    assert result(waiting) is ...
-    memory.clock.advance(0)
-    assert result(waiting) == b"a" * 8192 + b"b" * 8192 + b"c" * 8192
-
-
-def test_records_that_wait_are_given_even_if_the_peer_is_gone() -> None:
-    memory = Memory()
-    memory.connection._is_tls = True
-    waiting = memory.read()
-    memory.connection.dataReceived(b"a" * 8192)
-    memory.connection.connectionLost(Failure(ConnectionLost()))
-    assert result(waiting) == b"a" * 8192 and result(memory.read()) == b""
-    memory.clock.advance(0)
 
 
 def test_only_one_may_read() -> None:
@@ -436,7 +408,7 @@ def test_a_stream_is_read_in_large_pieces_and_its_end_is_not_waited_for(peers: P
             came += len(await connection.read())
             seen.add(wakes_at())
         await sending
-        assert seen == {1, LIMITS.chunk_bytes_max // 2}
+        assert seen == {1, LIMITS.chunk_bytes_max * 3 // 4}
         connection.send(b"next")
         assert wakes_at() == 1, "what is short is not waited for"
         await sends(7)
@@ -541,7 +513,7 @@ def test_a_dial_has_a_limit_and_can_be_cancelled() -> None:
 def server_options(pair: Pair, protocols: list[bytes] | None = None) -> Any:
     key: Any = load_pem_private_key(pair.file.read_bytes(), None)
     certificate: Any = pair.certificate
-    return CertificateOptions(privateKey=key, certificate=certificate, acceptableProtocols=protocols)
+    return Serving(privateKey=key, certificate=certificate, acceptableProtocols=protocols)
 
 
 def client_options(pair: Pair, name: str = "localhost", protocols: list[bytes] | None = None) -> Any:

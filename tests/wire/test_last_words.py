@@ -35,7 +35,7 @@ def test_a_short_piece_of_a_copy_is_shown_once_it_is_whole() -> None:
 @pytest.mark.parametrize("piece_bytes", [1, 1000, 70_000])
 def test_a_long_piece_passes_as_it_comes_and_says_so(piece_bytes: int) -> None:
     rig = copying()
-    data = message(b"d", b"x" * 200_000)  # more than `chunk_bytes_max`
+    data = message(b"d", b"x" * 300_000)  # more than `chunk_bytes_max`
     seen = b""
     while len(seen) < len(data):
         arrived = data[len(seen) :][: max(5, piece_bytes)]
