@@ -34,12 +34,16 @@ class Asking:
         @raise AddonFailure: it raised, took longer than the limit, or answered the wrong type.
         @raise SessionError: it said no in the way that the contract allows.
         """
-        with _blame(addon, call, self._scheduler.cancelled):
+        try:
             try:
                 answer = await self._scheduler.within(self._limit_s, work())
             except TimeoutError as why:
                 raise TimeoutError(f"no answer within {self._limit_s:g} s ({self._limit})") from why
             return wanted(answer)
+        except (SessionError, self._scheduler.cancelled):
+            raise  # a no, or who asked was cancelled: neither is the addon's fault
+        except Exception as why:
+            raise _failure(addon, call, why) from why
 
     async def decided[T](
         self,
@@ -104,20 +108,18 @@ class Wait:
 
 def at_once[T](addon: Any, call: str, work: Callable[[], Any], wanted: Callable[[Any], T]) -> T:
     """The answer to a plain function of an addon. @raise AddonFailure, SessionError."""
-    with _blame(addon, call):
-        return wanted(work())
-
-
-@contextmanager
-def _blame(addon: Any, call: str, *passing: type[Exception]) -> Iterator[None]:
-    """`passing` are no fault of the addon's: who asked was cancelled, say."""
     try:
-        yield
-    except Exception as why:  # an addon may raise anything, and anything ends the session
-        if isinstance(why, (SessionError, *passing)):
-            raise
-        name = str(getattr(addon, "name", type(addon).__name__))
-        raise AddonFailure(name, call, f"{type(why).__name__}: {why}") from why
+        return wanted(work())
+    except SessionError:
+        raise
+    except Exception as why:
+        raise _failure(addon, call, why) from why
+
+
+def _failure(addon: Any, call: str, why: Exception) -> AddonFailure:
+    """An addon may raise anything, and anything ends the session."""
+    name = str(getattr(addon, "name", type(addon).__name__))
+    return AddonFailure(name, call, f"{type(why).__name__}: {why}")
 
 
 def a[T](kind: type[T]) -> Callable[[Any], T]:

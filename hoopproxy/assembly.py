@@ -129,7 +129,7 @@ def assembled(addons: Roles, around: Surroundings) -> Gateway:
         keyring=Keyring(addons.credentials, ask),
         dialers=around.dialers,
         wires=around.wires,
-        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask, provisioning),
+        judges=Judges(addons.guards, addons.maskers, addons.enforcement, limits, ask, provisioning, approvals),
         gallery=Gallery(scheduler),
         approvals=approvals,
         recorder=addons.recorder,

@@ -4,26 +4,28 @@ Nothing is reached before the permit is durable; no secret is shown before the p
 both. Knows every step's name and no step's inside: no socket, no clock, no protocol.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from hoopproxy.admit.admission import Admission
 from hoopproxy.admit.crowd import Crowd
 from hoopproxy.admit.keyring import Keyring
-from hoopproxy.admit.leases import STOPPING, Leases
+from hoopproxy.admit.leases import STOPPING, Lease, Leases
 from hoopproxy.admit.places import OutOfZone
 from hoopproxy.asking import Asking
 from hoopproxy.errors import LimitReached, Refused, Revoked, SessionError
 from hoopproxy.evidence.entries import Confirmed, Crashed, Denied, Ended, Entry, MasksKept, Permitted
 from hoopproxy.evidence.ledger import Ledger
 from hoopproxy.interfaces import IRecorder
+from hoopproxy.masks import Entrance
 from hoopproxy.model import Credentials, Identity, Manifest, Passage, Permit
 from hoopproxy.relay.approvals import Approvals
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.gallery import Gallery
 from hoopproxy.relay.judges import Case, Judges
-from hoopproxy.relay.relay import Relay
+from hoopproxy.relay.relay import EXPIRED, Relay
 from hoopproxy.relay.tape import Tape, start
 from hoopproxy.rooms import IDesk, IDialer, IFrontend, IProvisioner, IReached, IScheduler, IWireFactory, IWithdrawing
 from hoopproxy.settings import Limits
@@ -124,7 +126,8 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
         try:
             protected = await gateway.judges.protects(permit)
             secret = await gateway.keyring.secret(passage)
-            entrance = await gateway.judges.enter(passage, secret.username, partial(_desk, dialer, passage, gateway))
+            entering = gateway.judges.enter(passage, secret.username, partial(_desk, dialer, passage, gateway))
+            entrance = await _while_it_may(entering, lease, passage, gateway)
             if entrance is None:
                 peer = await dialer.login(reached, passage, secret, protected)
             else:
@@ -169,6 +172,26 @@ async def _pass(frontend: IFrontend, dialer: IDialer, reached: IReached, passage
                 peer.close()
             manifest = await _end_of(tape, counting, reason, permit, gateway)
             await _last_note(gateway, Ended.of(passage, counting.tally(), manifest, reason))
+
+
+async def _while_it_may(
+    entering: Awaitable[Entrance | None], lease: Lease, passage: Passage, gateway: Gateway
+) -> Entrance | None:
+    """What comes of `entering`, which takes as long as a database likes. @raise Revoked: it need not go on any more"""
+    scheduler, left_s = gateway.scheduler, passage.permit.not_after_s - gateway.scheduler.now_s()
+
+    async def ended() -> NoReturn:
+        raise await lease.ended.wait()
+
+    async def stopping() -> NoReturn:
+        raise Revoked(await gateway.leases.stopping.wait())
+
+    async def expired() -> NoReturn:
+        await scheduler.sleep(left_s)
+        raise Revoked(EXPIRED)
+
+    entrance: Entrance | None = await scheduler.first(entering, ended(), stopping(), expired())
+    return entrance
 
 
 async def _desk(dialer: IDialer, passage: Passage, gateway: Gateway) -> IDesk:

@@ -63,7 +63,11 @@ class PostgresDesk:
             data = await self._connection.read()
             if not data:
                 raise unreachable(self._target, "it closed the connection while the gateway was asking")
-            answer = inquiry.feed(data)
+            try:
+                answer = inquiry.feed(data)
+            except SqlFailed:  # the server is ready for the next question, and may have said more behind that
+                self._connection.unread(inquiry.rest)
+                raise
             if answer is not None:
                 self._connection.unread(inquiry.rest)
                 return answer

@@ -18,8 +18,8 @@ WAITING_MAX = 1000
 """People look at them one by one."""
 
 GONE_S = 15.0
-"""A statement that nobody has asked about for so long waits no more: its client left, or took it back. They are asked
-about every second or so (`asking.APPROVAL_POLL_S`), within `limits.decision_s_max`."""
+"""A statement that nobody has asked about for so long waits no more, whatever became of it. They are asked about every
+second or so (`asking.APPROVAL_POLL_S`), within `limits.decision_s_max`."""
 
 ID_CHARACTERS = 8
 
@@ -79,6 +79,10 @@ class Approvals:
                 request.is_approved, request.reason = is_approved, reason
                 return True
         return False
+
+    def drop(self, passage: Passage, statement: Statement) -> None:
+        """It waits no more."""
+        self._requests = [each for each in self._requests if not each.is_about(passage, statement)]
 
     def _new(self, passage: Passage, statement: Statement, why: str) -> Request:
         taken = {each.approval_id for each in self._requests}

@@ -15,6 +15,7 @@ from hoopproxy.interfaces import IEnforcement, IMasker, IRewriting, IStatementGu
 from hoopproxy.masking import plans
 from hoopproxy.masks import Catalog, Entrance, Mask
 from hoopproxy.model import Allow, Answer, Passage, Pending, Permit, Refuse
+from hoopproxy.relay.approvals import Approvals
 from hoopproxy.rooms import IDesk
 from hoopproxy.settings import Limits
 
@@ -29,6 +30,7 @@ class Judges:
     limits: Limits
     ask: Asking
     provisioning: Asking
+    approvals: Approvals
 
     async def protects(self, permit: Permit) -> frozenset[str]:
         """What all maskers together protect in this session: paths, and `"*"` for masks by content."""
@@ -75,7 +77,11 @@ class Judges:
         """The guard's yes; its warning is told. @raise Refused."""
         wait = Wait("this statement", "statement", self.limits.approval_s_max, case.inform, case.withdrawal)
         examine = partial(guard.examine, case.passage, statement)
-        answer = await self.ask.decided(guard, "examine", examine, _answer, wait)
+        try:
+            answer = await self.ask.decided(guard, "examine", examine, _answer, wait)
+        except BaseException:  # nobody waits any more: it was taken back, or its client left
+            self.approvals.drop(case.passage, statement)
+            raise
         if isinstance(answer, Refuse):
             raise Refused(answer.sentence, reason="statement")
         assert isinstance(answer, Allow)  # the waiting is over

@@ -27,6 +27,8 @@ PIECE_BYTES_MAX = 1 << 20
 LOOK_S = 1.0
 """How often a session that is to end looks whether those that come through it have."""
 
+EXPIRED = "Your session has ended because its grant or your sign-in expired; connect again."
+
 
 @dataclass(slots=True)
 class Relay:
@@ -223,7 +225,7 @@ class _Traffic:
         while True:
             left_s = expiry_s - relay.scheduler.monotonic_s()
             if left_s <= 0:
-                raise Revoked("Your session has ended because its grant or your sign-in expired; connect again.")
+                raise Revoked(EXPIRED)
             if relay.is_led_through():
                 self._pace.moved()
             try:

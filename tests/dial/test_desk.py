@@ -3,23 +3,27 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
+from hoopproxy.connection import Connection
 from hoopproxy.dial import postgres_desk
 from hoopproxy.dial.postgres import PostgresDialer
 from hoopproxy.dial.postgres_desk import PostgresDesk
 from hoopproxy.errors import ProtocolViolation, SqlFailed, UpstreamRefused, UpstreamUnreachable
-from hoopproxy.model import Endpoint, Passage, Seal
+from hoopproxy.model import Endpoint, Passage, Seal, Target
 from hoopproxy.proofs import Secret, TargetSecret
 from hoopproxy.rooms import IDesk, IProvisioner
 from hoopproxy.scheduler import TwistedScheduler
 from hoopproxy.settings import Limits
+from hoopproxy.testing.masks import now
 from hoopproxy.testing.postgres import PostgresCluster
-from hoopproxy.wire.postgres import scram
+from hoopproxy.wire.postgres import messages, scram
+from hoopproxy.wire.postgres.framing import message
 from tests.conftest import Spin
 
 from .conftest import LOOPBACK, PASSWORD, Way
@@ -155,3 +159,31 @@ def test_a_precomputed_verifier_is_a_password_that_no_log_sees(
         assert "4096" in why.value.detail
 
     spin(visit())
+
+
+def test_what_comes_behind_an_error_is_read_before_the_next_answer() -> None:
+    """A notice, say, of which only a part was there when the server was ready for the next question."""
+    notice = messages.notice("going down soon")
+    failed = messages.error("no", "42501") + messages.ready_for_query(b"I") + notice[:9]
+    line = Line([failed, notice[9:] + message(b"C", b"SELECT 0\0") + messages.ready_for_query(b"I")])
+    desk = PostgresDesk(cast(Connection, line), cast(Target, None), 1.0, TwistedScheduler(Clock()))
+    with pytest.raises(SqlFailed):
+        now(desk.ask("SELECT 1"))
+    assert now(desk.ask("SELECT 2")) == ((),)
+
+
+class Line:
+    """A connection on which it was said beforehand what comes."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces, self.kept = pieces, b""
+
+    async def write(self, data: bytes) -> None:
+        assert data[:1] == b"Q"
+
+    async def read(self) -> bytes:
+        kept, self.kept = self.kept, b""
+        return kept or self.pieces.pop(0)
+
+    def unread(self, data: bytes) -> None:
+        self.kept = data

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from hoopproxy.errors import Revoked
 from hoopproxy.events import Statement
+from hoopproxy.interfaces import IAsksPeople
 from hoopproxy.model import (
     Allow,
     Answer,
@@ -28,6 +30,8 @@ from hoopproxy.model import (
 from hoopproxy.testing import healthy
 from hoopproxy.testing.healthy import AllowsAll, GrantsAll, MemoryLog, MemoryRecorder, SaysGermany
 from hoopproxy.testing.house import CANARY, LEDGER, PROTECTED, House, message, query
+
+from .conftest import end_all
 
 LEAVE = message(b"X", b"")
 
@@ -348,6 +352,30 @@ def test_a_statement_that_waits_for_a_person_is_told_once_and_ends_refused_at_it
     assert b"Nobody approved this statement in time" in visit.seen
     assert b"SELECT 2" not in house.dialer.peers[0].sent
     assert not visit.over
+
+
+@pytest.mark.parametrize("leaves", ["ended", "gone", "late"])
+def test_an_approval_that_nobody_waits_for_any_more_is_gone_at_once(leaves: str) -> None:
+    @implementer(IAsksPeople)
+    class Asks(AllowsAll):
+        approvals: Any = None
+
+        async def examine(self, passage: Passage, statement: Statement) -> Answer:
+            answer: Answer = self.approvals.answer(passage, statement, "It needs an approval.")
+            return answer
+
+    house = House()
+    house.addons.guards = [Asks()]
+    house = House(house.addons)
+    visit = house.connect(query("SELECT 1"))
+    assert len(house.gateway.approvals.waiting()) == 1
+    if leaves == "ended":
+        end_all(house.leases)
+    elif leaves == "gone":
+        house.dialer.peers[0].give(b"")
+    else:
+        house.clock.pump([1.0] * int(house.limits.approval_s_max + 1))
+    assert house.gateway.approvals.waiting() == () and visit.over == (leaves != "late")
 
 
 def test_the_log_holds_no_name_no_address_and_no_statement() -> None:

@@ -361,6 +361,7 @@ def test_who_waits_may_give_up(dsn: str, stand: Stand) -> None:
         connection.cancel_safe(timeout=20)
         waiting.over()
         assert isinstance(waiting.failed, psycopg.errors.QueryCanceled)
+        assert command(stand, "list") == (0, "Nothing waits.\n")
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (20,)
 
 

@@ -57,7 +57,6 @@ LIMITS = Limits(
     handshake_s_max=5.0,
     decision_s_max=2.0,
     dial_s_max=4.0,
-    provision_s_max=4.0,
     idle_s_max=60.0,
     answer_s_max=50.0,
     stalled_s_max=30.0,
