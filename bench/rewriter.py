@@ -28,6 +28,34 @@ STATEMENTS = {
     "a join with a group": """
         SELECT c.name, count(*), sum(p.amount) FROM customers c JOIN public.payments p ON p.customer_id = c.id
         WHERE c.id > 5 AND p.kind IN (SELECT o.kind FROM orders o WHERE o.day = p.day) GROUP BY c.name ORDER BY 1""",
+    "a report with CTEs": """
+        WITH monthly AS (
+            SELECT c.id, c.name, date_trunc('month', p.paid_at) AS month, sum(p.amount) AS total, count(*) AS payments
+            FROM customers c
+            JOIN payments p ON p.customer_id = c.id
+            LEFT JOIN refunds r ON r.payment_id = p.id AND r.state <> 'cancelled'
+            WHERE p.paid_at >= now() - interval '12 months' AND p.kind IN ('card', 'transfer', 'debit') AND r.id IS NULL
+            GROUP BY c.id, c.name, date_trunc('month', p.paid_at)
+        ), ranked AS (
+            SELECT m.*, rank() OVER (PARTITION BY m.month ORDER BY m.total DESC) AS place,
+                lag(m.total) OVER (PARTITION BY m.id ORDER BY m.month) AS before
+            FROM monthly m
+        ), pending AS (
+            SELECT o.customer_id, count(*) AS orders, string_agg(DISTINCT o.kind, ', ' ORDER BY o.kind) AS kinds
+            FROM orders o
+            WHERE o.state = 'open' AND NOT EXISTS (SELECT FROM holds h WHERE h.order_id = o.id AND h.lifted_at IS NULL)
+            GROUP BY o.customer_id
+        )
+        SELECT r.month, r.place, r.name, c.email, r.total, r.payments, coalesce(e.orders, 0) AS orders, e.kinds,
+            coalesce(round(100.0 * (r.total - r.before) / nullif(r.before, 0), 1), 0) AS change,
+            CASE WHEN r.total > 10000 THEN 'large' WHEN r.total > 1000 THEN 'medium' ELSE 'small' END AS size,
+            (SELECT a.city FROM addresses a WHERE a.customer_id = r.id ORDER BY a.created_at DESC LIMIT 1) AS city
+        FROM ranked r
+        JOIN customers c ON c.id = r.id
+        LEFT JOIN pending e ON e.customer_id = r.id
+        WHERE r.place <= 10 AND (c.email IS NOT NULL OR e.orders > 0)
+            AND c.id NOT IN (SELECT b.customer_id FROM blocked b WHERE b.until > now())
+        ORDER BY r.month DESC, r.place LIMIT 200""",
     "an ORM's page": "SELECT "
     + ", ".join(f'"customers"."column_{number}" AS "t0_c{number}"' for number in range(60))
     + ' FROM "customers" LEFT OUTER JOIN "payments" ON ("customers"."id" = "payments"."customer_id") LIMIT 20',

@@ -21,7 +21,7 @@ _EXACT = Context(prec=DIGITS_MAX + PLACES_MAX)
 _NUMERIC = Struct("!HhHH")
 """Of a binary numeric: its groups of four digits, the weight of the first, its sign, and the places that it shows."""
 
-_NEGATIVE, _NAN, _INFINITE, _MINUS_INFINITE = 0x4000, 0xC000, 0xD000, 0xF000
+_NAN, _INFINITE, _MINUS_INFINITE = 0xC000, 0xD000, 0xF000
 
 
 def generalises(kind: Kind, step: int) -> bool:

@@ -195,6 +195,10 @@ def test_plans_say_what_libphonenumber_says(code: str, digits: str) -> None:
         assert phone(text) == valid
 
 
+def test_a_pager_is_called_like_a_telephone() -> None:
+    assert phone("+48640000")
+
+
 def test_numbers_in_a_national_form_need_a_word() -> None:
     assert found("call 030 901820 today", "phone") == [("phone", "030 901820")]
     assert found("tel. (212) 555-0123", "phone") == [("phone", "(212) 555-0123")]
@@ -230,6 +234,12 @@ def test_a_group_says_what_is_found() -> None:
 def test_hostile_texts_take_linear_time() -> None:
     """What would take a backtracking engine for ever."""
     assert not Pattern(r"(?:a+)+b").fits(b"a" * 200_000)
+
+
+def test_none_of_many_patterns_fits_where_nothing_is() -> None:
+    patterns = Patterns(["a", "b$"])
+    assert [*patterns.which(b"")] == [*patterns.which(b"c")] == [*Patterns([]).which(b"a")] == []
+    assert [*patterns.which(b"b")] == [1] and sorted(patterns.which(b"ab")) == [0, 1]
 
 
 def test_many_patterns_answer_which_fit() -> None:

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from zope.interface.verify import verifyClass, verifyObject
 
 from hoopproxy.addons import statement_rules
-from hoopproxy.addons.statement_rules import SHORT_CHARACTERS_MAX, Rule, Settings, StatementRules
+from hoopproxy.addons.statement_rules import Rule, Settings, StatementRules
 from hoopproxy.events import Action, Format, Forward, Parameter, Statement
 from hoopproxy.interfaces import IAddonFactory, IApprovals, IAsksPeople, IStatementGuard
 from hoopproxy.masking.deeds import WORDS, deeds
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
 from hoopproxy.masking.syntax import Unreadable
 from hoopproxy.model import Allow, Answer, Passage, Pending, Refuse
 from hoopproxy.relay.approvals import GONE_S, Approvals

@@ -7,7 +7,7 @@ is done where a budget ends.
 WORK_MAX = 80_000
 """For one cell or line: about a tenth of a second, in which nobody else's session moves."""
 
-SEARCH = 5
+SEARCH = 4
 """One short search and what it finds, a check, or a mark in its place."""
 
 LOOKUP = 25
@@ -40,8 +40,12 @@ class Budget:
 
     def walk(self, size: int) -> None:
         """One automaton's way over `size` bytes that may hold something. @raise TooDear"""
-        self.spend(1 + (size >> 8))
+        self._left -= 1 + (size >> 8)
+        if self._left < 0:
+            raise TooDear
 
     def glance(self, size: int) -> None:
         """Its way over what holds nothing. @raise TooDear"""
-        self.spend(1 + (size >> 10))
+        self._left -= 1 + (size >> 10)
+        if self._left < 0:
+            raise TooDear

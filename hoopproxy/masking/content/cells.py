@@ -11,8 +11,8 @@ from hoopproxy.masking.content.budget import ELEMENT, SEARCH, Budget, TooDear
 from hoopproxy.masking.content.detector import Detector, Found
 from hoopproxy.masking.content.json_cells import mask_json
 from hoopproxy.masking.content.marks import Style, ends, label, stars, stars_by_byte
-from hoopproxy.masking.content.readings import ELEMENTS, FLOAT4, JSONB, NUMBERS, READABLE, array, elements, reading
-from hoopproxy.masking.types import BPCHAR, INT2, INT4, JSON, TEXTS, XML, Kind
+from hoopproxy.masking.content.readings import ELEMENTS, NUMBERS, READABLE, array, elements, reading
+from hoopproxy.masking.types import BPCHAR, FLOAT4, INT2, INT4, JSON, JSONB, TEXTS, XML, Kind
 
 type Mark = Callable[[Found, bytes], bytes]
 type Masked = Callable[[bytes], bytes | None]
@@ -63,30 +63,20 @@ class Treatment:
         oid, constant = kind.oid, kind.constant()
         if oid in TEXTS or oid == XML:
             mark = _form if oid == BPCHAR else label
-            return lambda cell, budget: self._or(constant, self._text, cell, budget, mark)
+            return _or(constant, self._text, mark)
         if oid in (JSON, JSONB):
-            has_version = oid == JSONB and kind.binary
-            return lambda cell, budget: self._or(constant, self._json, cell, budget, has_version)
+            return _or(constant, self._json, oid == JSONB and kind.binary)
         if oid in READABLE and (oid in _WIDE_NUMBERS or oid not in NUMBERS or self.named):
-            read = reading(oid, binary=kind.binary)
-            return lambda cell, budget: self._or(constant, self._value, cell, budget, read)
+            return _or(constant, self._value, reading(oid, binary=kind.binary))
         if oid in ELEMENTS:
             inner = Kind(ELEMENTS[oid], -1, kind.format)
             if kind.binary:
                 return self._array(inner, constant)
             mark = _form if inner.oid in TEXTS else _hide
-            return lambda cell, budget: self._or(constant, self._text, cell, budget, mark)
+            return _or(constant, self._text, mark)
         if oid >= _OWN_TYPES_MIN or oid in _OPAQUE:
-            return lambda cell, budget: self._or(None, self._text, cell, budget, _same_size)
+            return _or(None, self._text, _same_size)
         return None
-
-    def _or(
-        self, constant: bytes | None, mask: Callable[..., bytes], cell: bytes, budget: Budget, *how: object
-    ) -> bytes | None:
-        try:
-            return mask(cell, budget, *how)
-        except (_Whole, ValueError):
-            return constant
 
     def _text(self, text: bytes, budget: Budget, mark: Mark, named: frozenset[str] | None = None) -> bytes:
         found = self.detector.find(text, self.named if named is None else named, budget)
@@ -96,10 +86,10 @@ class Treatment:
         parts: list[bytes] = []
         done = 0
         for each in found:
-            value = text[each.start : each.end]
-            parts += (text[done : each.start], self._marked(each, value, mark))
+            parts += text[done : each.start], self._marked(each, text[each.start : each.end], mark)
             done = each.end
-        return b"".join((*parts, text[done:]))
+        parts.append(text[done:])
+        return b"".join(parts)
 
     def _marked(self, found: Found, value: bytes, mark: Mark) -> bytes:
         match self.styles[found.entity.name]:
@@ -151,6 +141,18 @@ class Treatment:
             return array(head, now) if may_change else constant
 
         return masked
+
+
+def _or(constant: bytes | None, mask: Callable[..., bytes], how: object) -> _Within:
+    """What `mask` makes of a cell, given `how`; `constant` where that is nothing that may be seen."""
+
+    def within(cell: bytes, budget: Budget) -> bytes | None:
+        try:
+            return mask(cell, budget, how)
+        except (_Whole, ValueError):
+            return constant
+
+    return within
 
 
 def _form(found: Found, value: bytes) -> bytes:

@@ -6,6 +6,7 @@ Knows neither what becomes of them nor where the text comes from.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from hoopproxy.masking.content.budget import SEARCH, WORD, Budget
@@ -80,8 +81,7 @@ class _Form:
     def _proved(self, text: bytes, start: int, end: int, named: frozenset[str], budget: Budget) -> Entity | None:
         """The most certain of those who claim this and can prove it."""
         budget.spend(SEARCH)
-        is_joined = text[end : end + 1] in _JOINTS or text[max(start - 1, 0) : start] in _JOINTS
-        if is_joined and _is_part(text, start, end):
+        if (text[end : end + 1] in _JOINTS or text[start - 1 : start] in _JOINTS) and _is_part(text, start, end):
             return None
         claims = self._claims if self._nearby is None else self._told(self._nearby, text, start, end, named, budget)
         if not claims:
@@ -211,19 +211,22 @@ def _is_part(text: bytes, start: int, end: int) -> bool:
 
 def _apart(found: list[Found]) -> Iterator[Found]:
     """One answer for each stretch that is covered: of those who overlap the most certain, then the longest names it."""
-    found.sort(key=lambda each: each.start)
+    found.sort(key=attrgetter("start"))
     cluster: list[Found] = []
-    reached = -1
+    reached = 0
     for each in found:
         if each.start >= reached and cluster:
             yield _one(cluster, reached)
             cluster = []
         cluster.append(each)
-        reached = max(reached, each.end)
+        if each.end > reached:
+            reached = each.end
     yield _one(cluster, reached)
 
 
 def _one(cluster: Sequence[Found], end: int) -> Found:
+    if len(cluster) == 1:
+        return cluster[0]
     best = max(cluster, key=lambda each: (each.entity.certainty, each.end - each.start))
     start = cluster[0].start
     return Found(start, end, best.entity, (best.start, best.end) == (start, end))

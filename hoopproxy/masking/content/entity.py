@@ -5,7 +5,7 @@ Knows no entity by name; the tables do.
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from hoopproxy.masking.content.budget import SEARCH
@@ -37,7 +37,8 @@ class Entity:
     `strong` patterns are enough by themselves, `weak` ones need one of `words` near them; right behind one of `unless`
     neither counts. `check` takes the text that a pattern found; `proof` says in words what it checks. Each match holds
     `digits` digits at least, or one of `literals`: a quick look that spares the patterns most texts. `shown` are how
-    many letters and digits at its beginning and end a partial mask leaves. `example` is one that nobody has.
+    many letters and digits at its beginning and end a partial mask leaves. `example` is one that nobody has. Without
+    `is_usual` it is looked for only where a rule names it.
     """
 
     name: str
@@ -54,11 +55,11 @@ class Entity:
     literals: tuple[bytes, ...] = ()
     shown: tuple[int, int] = (0, 0)
     is_usual: bool = True
+    label: bytes = field(init=False, compare=False)
+    """What takes the place of one."""
 
-    @property
-    def label(self) -> bytes:
-        """What takes the place of one."""
-        return b"[%b]" % self.name.encode()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", b"[%b]" % self.name.encode())
 
     @property
     def work(self) -> int:

@@ -59,7 +59,8 @@ class Pattern:
             spans = self._match(_ANYWHERE, text, at, size)
             if spans[0][0] < 0:
                 return
-            at = max(spans[0][1], at + 1)
+            end = spans[0][1]
+            at = end if end > at else at + 1
             start, end = spans[self._group]
             if 0 <= start < end:
                 yield start, end
@@ -74,19 +75,21 @@ class Patterns:
     """Many patterns in one walk over a text."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        options = _options(captures=False)
-        any_of_them = re2.compile("|".join(f"(?:{text})" for text in texts), options) if texts else None
-        self._any = any_of_them and any_of_them._regexp.Match
-        self._which = re2.Set.SearchSet(options)
-        for text in texts:
-            self._which.Add(text)
-        self._which.Compile()
-        self._every = tuple(range(len(texts)))
+        found = re2.Set.SearchSet(_options(captures=False))
+        for text in (*texts, r"\z"):
+            found.Add(text)
+        found.Compile()
+        self._which = found._set.Match
+        self._every, self._end = tuple(range(len(texts))), len(texts)
+        self._nothing = [self._end]
 
     def which(self, text: bytes) -> Sequence[int]:
         """The indexes of those that fit somewhere."""
-        if self._any is None or self._any(_ANYWHERE, text, 0, len(text))[0][0] < 0:
+        found: list[int] = self._which(text)
+        if found == self._nothing:
             return ()
-        # A set whose automaton has no more memory answers that nothing fits: we know better.
-        found: Sequence[int] = self._which.Match(text) or self._every
+        # Each text has an end: only a set whose automaton has no more memory answers that nothing fits.
+        if not found:
+            return self._every
+        found.remove(self._end)
         return found

@@ -15,6 +15,11 @@ from hoopproxy.masking.content.patterns import Pattern
 REGIONS = ("US", "GB", "DE", "FR", "IT", "ES", "NL", "BE", "AT", "CH", "SE", "DK", "PL", "BR", "IN", "AU")
 """Whose national forms are known, behind a word such as "phone"."""
 
+_KINDS = (
+    *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "pager", "uan"),
+    *("voicemail", "voip"),
+)
+"""The descriptions in a country's plan by which libphonenumber takes a number for valid (`_number_type_helper`)."""
 
 _NO_DIGITS = re.compile(r"\D+")
 
@@ -36,16 +41,7 @@ def _plan(regions: Iterable[str]) -> str:
         if found is None:
             continue
         prefix = prefix or found.national_prefix
-        for kind in (
-            "fixed_line",
-            "mobile",
-            "toll_free",
-            "premium_rate",
-            "shared_cost",
-            "personal_number",
-            "voip",
-            "uan",
-        ):
+        for kind in _KINDS:
             numbers: PhoneNumberDesc | None = getattr(found, kind)
             if numbers is not None and numbers.national_number_pattern:
                 patterns.add(numbers.national_number_pattern)

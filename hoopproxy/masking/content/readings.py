@@ -10,21 +10,30 @@ from ipaddress import ip_address
 from struct import Struct, unpack, unpack_from
 from types import MappingProxyType
 
-from hoopproxy.masking.types import BPCHAR, INT2, INT4, INT8, JSON, NAME, NUMERIC, TEXT, VARCHAR, XML
-
-FLOAT4, FLOAT8, CIDR, INET, MACADDR, DATE, TIMESTAMP, TIMESTAMPTZ, JSONB = (
-    700,
-    701,
-    650,
-    869,
-    829,
-    1082,
-    1114,
-    1184,
-    3802,
+from hoopproxy.masking.types import (
+    BPCHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    FLOATS,
+    INT2,
+    INT4,
+    INT8,
+    INTEGERS,
+    JSON,
+    JSONB,
+    NAME,
+    NUMERIC,
+    TEXT,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    VARCHAR,
+    XML,
 )
 
-NUMBERS = frozenset({INT2, INT4, INT8, NUMERIC, FLOAT4, FLOAT8})
+CIDR, MACADDR, INET = 650, 829, 869
+
+NUMBERS = FLOATS | INTEGERS.keys() | {NUMERIC}
 
 ELEMENTS: Mapping[int, int] = MappingProxyType(
     {
