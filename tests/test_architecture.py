@@ -1,10 +1,12 @@
 """The tree itself: purposes, tokens, kinds of files. What isn't checked is decoration."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ LINES_MAX = 400
 """The house rule is about 300; past this a noun wants out."""
 
 
+@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
@@ -97,6 +100,15 @@ def purposes() -> str:
 def test_architecture_names_every_file_with_its_purpose() -> None:
     """It lets a stranger name the file for any line of the flow; `python -m tests.test_architecture` makes it anew."""
     assert (ROOT / "ARCHITECTURE.md").read_text().endswith(f"{EVERY_FILE}{purposes()}")
+
+
+def test_every_file_of_the_shadows_has_its_step() -> None:
+    """A room of so many files is found one's way in by the order in which they do their work."""
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("## Masks\n")[2].partition("\n## ")[0]
+    told = re.findall(r"`(\w+\.py)`", table)
+    files = {path.name for path in SOURCES if path.parent.name == "shadows" and path.name != "__init__.py"}
+    assert files - {*told} == set()
+    assert all(told.count(name) == 1 for name in files)
 
 
 def test_the_drop_in_holds_nothing() -> None:

@@ -5,24 +5,37 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import click
 from twisted.internet.task import Clock
+from zope.interface.verify import verifyObject
 
 from hoopproxy.addons.cidr_map import CidrMap
 from hoopproxy.addons.known_identities import KnownIdentities
 from hoopproxy.addons.statement_rules import Rule, StatementRules
+from hoopproxy.cli.main import main
+from hoopproxy.config.policy_tables import MaskKind, MaskTable
+from hoopproxy.config.sentences import settings
 from hoopproxy.dial.http import HttpDialer
 from hoopproxy.dial.ssh import SshDialer
 from hoopproxy.dial.tcp import TcpDialer
+from hoopproxy.events import Action, Statement
+from hoopproxy.interfaces import IAsksPeople, IStatementGuard
 from hoopproxy.listen.ssh import SshListener
 from hoopproxy.masking.deeds import WORDS
+from hoopproxy.model import Allow, Pending, Refuse
+from hoopproxy.relay.approvals import Approvals
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import parse
 from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
+from hoopproxy.testing.conformance import a_passage, answered
 from hoopproxy.testing.process import environment
 from hoopproxy.testing.ssh_keys import new_key
 
@@ -51,7 +64,7 @@ def test_the_addon_that_the_readme_adds_is_there() -> None:
 
 
 def test_the_plugin_of_the_first_hour_passes_its_suite(tmp_path: Path) -> None:
-    addon, suite = blocks("docs/plugins.md", "python")
+    addon, suite, _ = blocks("docs/plugins.md", "python")
     (tmp_path / "acme_masks.py").write_text(addon)
     (tmp_path / "test_acme_masks.py").write_text(suite)
     ran = subprocess.run(
@@ -63,6 +76,25 @@ def test_the_plugin_of_the_first_hour_passes_its_suite(tmp_path: Path) -> None:
         timeout=120,
     )
     assert "7 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_the_guard_of_the_page_has_people_decide() -> None:
+    *_, source = blocks("docs/plugins.md", "python")
+    found: dict[str, Any] = {}
+    exec(compile(source, "docs/plugins.md", "exec"), found)  # it is the page's own
+    guard = found["FourEyes"].build("four-eyes", found["Settings"](), None)
+    assert verifyObject(IStatementGuard, guard) and verifyObject(IAsksPeople, guard)
+    clock = Clock()
+    guard.approvals = Approvals(TwistedScheduler(clock), Limits(), lambda: "a" * 20)
+    passage, text = a_passage(), "TABLE payroll"
+    statement = Statement(1, Action.QUERY, text, outline=text)
+    assert answered(guard.examine(passage, Statement(1, Action.QUERY, "TABLE teams"))) == Allow()
+    assert answered(guard.examine(passage, replace(statement, action=Action.PREPARE))) == Allow()
+    assert isinstance(answered(guard.examine(passage, replace(statement, outline=""))), Refuse)
+    assert isinstance(answered(guard.examine(passage, statement)), Pending)
+    assert guard.approvals.decide("a" * 8, True, "")
+    assert answered(guard.examine(passage, statement)) == Allow()
+    assert isinstance(answered(guard.examine(passage, statement)), Pending)  # it was said once
 
 
 def test_the_residency_examples_are_what_they_say() -> None:
@@ -82,8 +114,8 @@ def test_the_listener_and_the_target_for_raw_tcp_make_a_gateway(copy: Copy) -> N
     copy.append("hoopproxy.toml", listener)
     copy.append("targets.toml", target)
     loaded = copy.load()
-    settings = next(each for each in loaded.listeners if each.name == "queue")
-    assert (settings.protocol, settings.target) == ("tcp", "queue")
+    listening = next(each for each in loaded.listeners if each.name == "queue")
+    assert (listening.protocol, listening.target) == ("tcp", "queue")
     clock = Clock()
     assert TcpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["queue"]) == ""
 
@@ -101,9 +133,9 @@ def test_the_listener_and_the_targets_for_ssh_make_a_gateway(copy: Copy) -> None
     copy.append("hoopproxy.toml", listener)
     copy.append("targets.toml", shell + cache)
     loaded = copy.load()
-    settings = next(each for each in loaded.listeners if each.protocol == "ssh")
+    listening = next(each for each in loaded.listeners if each.protocol == "ssh")
     clock = Clock()
-    assert SshListener(settings, loaded.limits, TwistedScheduler(clock))
+    assert SshListener(listening, loaded.limits, TwistedScheduler(clock))
     assert SshDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["shell"]) == ""
     assert TcpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(loaded.targets["cache"]) == ""
 
@@ -113,23 +145,63 @@ def test_the_listener_and_the_target_for_http_make_a_gateway(copy: Copy) -> None
     copy.append("hoopproxy.toml", listener.replace('"web"', '"site"').replace("8443", "8444"))
     copy.append("targets.toml", target.replace('"crm"', '"shop"'))
     loaded = copy.load()
-    settings = next(each for each in loaded.listeners if each.name == "site")
-    assert (settings.protocol, settings.domain) == ("http", "gw.example.com")
+    listening = next(each for each in loaded.listeners if each.name == "site")
+    assert (listening.protocol, listening.domain) == ("http", "gw.example.com")
     clock = Clock()
     shop = loaded.targets["shop"]
     assert HttpDialer(clock, loaded.limits, TwistedScheduler(clock)).unfit(shop) == ""
     assert shop.http.redirects == {"login.example.com"}
 
 
+def test_the_masks_of_the_page_are_kept_by_the_database_as_it_says(copy: Copy) -> None:  # noqa: F811 # the fixture
+    provisioner, accepted = blocks("docs/masking.md", "toml")
+    targets = (copy.directory / "targets.toml").read_text()
+    kept = re.search(r"^\[target\.masks\]\n.*?(?=^\[)", targets, flags=re.S | re.M)
+    assert kept is not None
+    copy.change("targets.toml", kept[0], f"{provisioner}\n{accepted}\n")
+    masks = copy.load().targets["ledger"].masks
+    assert masks is not None
+    assert (masks.provisioner, [*masks.accepted]) == ("ledger-provisioner", ["partition-bound public.payments"])
+
+
+def test_the_table_of_masks_is_whole_and_each_can_be_said() -> None:
+    page = (ROOT / "docs/masking.md").read_text()
+    cells = re.findall(r"^\| (`[\"{].*?) \|", page.split("## Masks\n")[1].split("\n## ")[0], flags=re.M)
+    said = [each.replace("…", "x.key") for cell in cells for each in re.findall("`([^`]+)`", cell) if each[0] in '{"']
+    tables = [tomllib.loads(f"mask = {each}")["mask"] for each in said if each != '"month"']
+    assert {each if isinstance(each, str) else next(iter(each)) for each in tables} == settings(MaskKind).keys()
+    for mask in tables:
+        assert MaskTable.model_validate({"target": "ledger", "column": "a.b.c", "mask": mask})
+
+
+def test_every_command_is_on_its_page_and_every_json_has_its_shape() -> None:
+    page = (ROOT / "docs/cli.md").read_text()
+    table, _, shapes = page.partition("## JSON\n")
+    for name, command in _commands(main):
+        assert f"`{name}" in table, name
+        if any("--json" in each.opts for each in command.params) and name != "demo":  # which has a page of its own
+            assert f"`{name}" in shapes, name
+
+
+def _commands(group: click.Group, *before: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, *before, name)
+        elif command is not None:
+            yield " ".join((*before, name)), command
+
+
 def test_the_rules_of_the_page_are_some_and_its_tables_are_whole() -> None:
     (example,) = blocks("docs/rules.md", "toml")
     table = tomllib.loads(example)["addon"]["rules"]
     assert table.pop("use") == "statement-rules"
-    settings = StatementRules.settings.model_validate(table)
+    rules = StatementRules.settings.model_validate(table)
     page = (ROOT / "docs/rules.md").read_text()
     first_columns = set(re.findall(r"^\| `([a-z-]+)` \|", page, flags=re.M))
     effects = get_args(Rule.model_fields["effect"].annotation)
     keys = {"match", "kinds", "functions", "tables"}
     assert first_columns - {"match", "effect"} == {*WORDS, *effects, *keys} - {"match"}
-    assert {rule.effect for rule in settings.rule} == set(effects)
+    assert {rule.effect for rule in rules.rule} == set(effects)
     assert keys <= set(Rule.model_fields)

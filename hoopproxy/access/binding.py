@@ -3,6 +3,8 @@
 Knows neither what a rule says nor which addon reads it.
 """
 
+from collections.abc import Collection
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from hoopproxy.model import Permit
@@ -16,6 +18,11 @@ class Binding(BaseModel):
     targets: frozenset[str] = Field(default=frozenset(), description="Names of targets; empty means all.")
     roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule binds; empty means everybody.")
     except_roles: frozenset[str] = Field(default=frozenset(), description="Whom the rule does not bind.")
+
+    def check(self, known: Collection[str]) -> None:
+        """Whether its targets are some, by the names of those that are known. @raise ValueError: one is none."""
+        if unknown := self.targets.difference(known):
+            raise ValueError(f"a rule names the target {min(unknown)!r}, which targets.toml does not")
 
     def binds(self, permit: Permit) -> bool:
         """Whether the rule holds in this session."""

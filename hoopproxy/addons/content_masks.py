@@ -108,8 +108,8 @@ class ContentMasks:
             unknown = set(rule.entities) - entities.keys()
             if unknown:
                 raise ValueError(f"a rule names the entity {min(unknown)!r}, which is neither built in nor a pattern")
-            if rule.targets and (elsewhere := rule.targets - setting.targets.keys()):
-                raise ValueError(f"a rule names the target {min(elsewhere)!r}, which targets.toml does not")
+            if rule.targets:
+                rule.check(setting.targets)
         return cls(name, settings.rule, entities, usual)
 
     def __init__(self, name: str, rules: Sequence[Rule], entities: Mapping[str, Entity], usual: Sequence[str]) -> None:

@@ -136,9 +136,8 @@ class KubernetesRules:
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "KubernetesRules":
         """Make it."""
         for rule in settings.rule:
+            rule.check(setting.targets)
             for target in sorted(rule.targets):
-                if target not in setting.targets:
-                    raise ValueError(f"a rule names the target {target!r}, which targets.toml does not")
                 if setting.targets[target].kubernetes is None:
                     raise ValueError(f"a rule names the target {target!r}, which is no Kubernetes cluster")
         return cls(name, settings)

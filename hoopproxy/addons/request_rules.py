@@ -109,8 +109,10 @@ class RequestRules:
     @classmethod
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "RequestRules":
         """Make it."""
-        for target in {target for rule in settings.rule for target in rule.targets}:
-            _speaks_http(target, setting.targets.get(target))
+        for rule in settings.rule:
+            rule.check(setting.targets)
+            for target in sorted(rule.targets):
+                _speaks_http(setting.targets[target])
         return cls(name, settings)
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -137,11 +139,11 @@ class RequestRules:
         return _refusal(rule.sentence, request, passage) if rule and rule.deny else Allow()
 
 
-def _speaks_http(name: str, target: Target | None) -> None:
-    if target is None:
-        raise ValueError(f"a rule names the target {name!r}, which targets.toml does not")
+def _speaks_http(target: Target) -> None:
     if target.protocol not in PROTOCOLS:
-        raise ValueError(f"a rule names the target {name!r}, which speaks {target.protocol}; wanted is one over HTTP")
+        raise ValueError(
+            f"a rule names the target {target.name!r}, which speaks {target.protocol}; wanted is one over HTTP"
+        )
 
 
 def _first(rules: Sequence[tuple[Rule, Sequence[_Pattern]]], request: HttpRequest) -> Rule | None:

@@ -28,8 +28,9 @@ from hoopproxy.evidence.entries import LookedUp
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, IEnforcement, IRewriting, ISetting
 from hoopproxy.masking.judging import Judging
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
 from hoopproxy.masking.shadows import lookups
-from hoopproxy.masking.shadows.connections import LONG_CHARACTERS_MAX, SHORT_CHARACTERS_MAX, Rewritings
+from hoopproxy.masking.shadows.connections import LONG_CHARACTERS_MAX, Rewritings
 from hoopproxy.masking.shadows.keeper import Around, Keeper, Keeping
 from hoopproxy.masking.shadows.logins import KEY_BYTES_MIN, Logins
 from hoopproxy.masking.shadows.lookups import Call
@@ -90,8 +91,7 @@ class ServerEnforcement:
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "ServerEnforcement":
         """Make it. @raise OSError, ValueError: the key is no key; a look-up names what is not there."""
         for rule in settings.lookup:
-            if unknown := rule.targets - setting.targets.keys():
-                raise ValueError(f"a lookup names the target {min(unknown)!r}, which targets.toml does not")
+            rule.check(setting.targets)
         return cls(name, settings, read_random(settings.login_key, KEY_BYTES_MIN), setting.policy, setting.scheduler)
 
     def __init__(self, name: str, settings: Settings, key: bytes, policy: Policy, scheduler: IScheduler) -> None:

@@ -15,13 +15,11 @@ from hoopproxy.events import SQL, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.masking.kinds import WORDS, kinds
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
 from hoopproxy.masking.syntax import Unreadable, statements
 from hoopproxy.model import Allow, Answer, Passage, Refuse
 
 SENTENCE = "{kind} statements are not allowed on {target}: ask its owner, or send the statement another way."
-
-SHORT_CHARACTERS_MAX = 4096
-"""Longer texts are read in a thread, as that may take longer than other sessions should wait."""
 
 
 def _kinds(text: str) -> frozenset[str]:
@@ -79,9 +77,7 @@ class StatementKinds:
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "StatementKinds":
         """Make it."""
         for rule in settings.rule:
-            unknown = rule.targets - setting.targets.keys()
-            if unknown:
-                raise ValueError(f"a rule names the target {min(unknown)!r}, which targets.toml does not")
+            rule.check(setting.targets)
         everywhere = [Rule(deny=settings.deny, sentence=settings.sentence)] if settings.deny else []
         return cls(name, (*everywhere, *settings.rule), settings.statement_bytes_max)
 

@@ -18,6 +18,7 @@ from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, IApprovals, IAsksPeople, ISetting, IStatementGuard
 from hoopproxy.masking import kinds
 from hoopproxy.masking.deeds import WORDS, Deeds, deeds
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
 from hoopproxy.masking.syntax import Unreadable, fold
 from hoopproxy.masks import Named
 from hoopproxy.model import Allow, Answer, Passage, Refuse
@@ -28,9 +29,6 @@ SENTENCES = {
     "approve": "On {target}, {what} needs an approval.",
 }
 """Without a sentence of the rule's own."""
-
-SHORT_CHARACTERS_MAX = 4096
-"""Longer texts are read in a thread, and not remembered."""
 
 REMEMBERED = 4096
 
@@ -176,8 +174,7 @@ class StatementRules:
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "StatementRules":
         """Make it."""
         for rule in settings.rule:
-            if unknown := rule.targets - setting.targets.keys():
-                raise ValueError(f"a rule names the target {min(unknown)!r}, which targets.toml does not")
+            rule.check(setting.targets)
         return cls(name, settings)
 
     def __init__(self, name: str, settings: Settings) -> None:

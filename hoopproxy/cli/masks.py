@@ -1,6 +1,6 @@
 """`hoopproxy masks`: what makes a database keep masks itself: planned, installed, audited, and taken away again."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from hoopproxy.masking.shadows.installation import install as carried_out
 from hoopproxy.masking.shadows.installed import leaks
 from hoopproxy.masking.shadows.inventory import Inventory
 from hoopproxy.masking.shadows.plan import Plan
+from hoopproxy.masking.shadows.quoting import quoted
 from hoopproxy.masking.shadows.steps import script
 from hoopproxy.masks import MaskSet
 from hoopproxy.model import Target
@@ -33,7 +34,14 @@ type Answer = dict[str, Any]
 
 @click.group()
 def masks() -> None:
-    """Masks that databases keep themselves: plan, install, audit, drift, uninstall."""
+    """Masks that databases keep themselves: plan, install, audit, drift, uninstall.
+
+    The order of things: plan shows what would be made, install makes it, audit says what it holds against, drift what
+    has changed since. All go to the target's databases as the provisioner that targets.toml names.
+
+    Exit codes: 0 done, or all is well; 1 not done, or masked sessions are kept out of a database, or something has
+    drifted; 2 a mistake in usage or configuration.
+    """
 
 
 def target_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -47,9 +55,10 @@ def target_options(command: Callable[..., None]) -> Callable[..., None]:
 @target_options
 @click.option("--keys", "with_secrets", is_flag=True, help="Print the keys of hashes and tokens, too.")
 def plan(config_file: Path, target_name: str, database: str | None, as_json: bool, with_secrets: bool) -> None:
-    """Print the SQL that install would run, for psql; change nothing.
+    """Print the SQL that install would run, for `psql -f`; change nothing.
 
-    Keys are shown by their digest, so that the output may be passed on; with --keys it can be run.
+    Keys of hashes and tokens are shown by their digest, so that the output may be passed on; where there are any, only
+    what --keys prints can be run. Exits 0 whatever it finds.
     """
     stand = Stand(config_file, target_name)
 
@@ -65,6 +74,8 @@ def plan(config_file: Path, target_name: str, database: str | None, as_json: boo
         click.echo(f"-- Database {answer['database']}")
         for finding in answer["findings"]:
             click.echo(f"-- {_line(finding)}")
+        if answer["sql"]:
+            click.echo(f"\\connect {quoted(answer['database'])}")
         click.echo(answer["sql"] or "-- Nothing is to be done.")
 
 
@@ -73,7 +84,8 @@ def plan(config_file: Path, target_name: str, database: str | None, as_json: boo
 def install(config_file: Path, target_name: str, database: str | None, as_json: bool) -> None:
     """Make all that the masks of the policy need, in one transaction for each database.
 
-    What stands already stays as it is. Exits 1 when findings keep masked sessions out of a database.
+    What stands already stays as it is; sessions of a set that is made anew are ended. Exits 1 when nothing could be
+    changed, or when findings keep masked sessions out of a database.
     """
     stand = Stand(config_file, target_name)
 
@@ -96,7 +108,9 @@ def install(config_file: Path, target_name: str, database: str | None, as_json: 
 def audit(config_file: Path, target_name: str, database: str | None, as_json: bool) -> None:
     """Say what would break masks, and what is kept from masked sessions; change nothing.
 
-    Exits 1 when something keeps masked sessions out.
+    What is red closes the database until it is mended; so does what is amber, unless it is accepted by its name, with a
+    reason, in targets.toml; what is withheld is kept from masked sessions alone. Exits 1 when something keeps masked
+    sessions out.
     """
     stand = Stand(config_file, target_name)
 
@@ -124,7 +138,7 @@ def audit(config_file: Path, target_name: str, database: str | None, as_json: bo
 @masks.command()
 @target_options
 def drift(config_file: Path, target_name: str, database: str | None, as_json: bool) -> None:
-    """Say what has changed since install; exits 1 when something has."""
+    """Say what has changed since install, and so what it would make otherwise now. Exits 1 when something has."""
     stand = Stand(config_file, target_name)
 
     async def work(visit: Visit) -> Answer:
@@ -188,14 +202,21 @@ class Stand:
 
     def answers(self, database: str | None, work: Callable[[Visit], Awaitable[Answer]], as_json: bool) -> list[Answer]:
         """What `work` found in each database; printed, and none, where JSON is wanted. @raise Negative, Mistake"""
+        databases, done = self._databases(database), list[str]()
+
+        async def counted(visit: Visit) -> Answer:
+            answer = await work(visit)
+            done.append(visit.database)
+            return answer
+
         try:
-            answers = visited(self.config, self.target, self._databases(database), work)
+            answers = visited(self.config, self.target, databases, counted)
         except (ConfigError, TooManySets) as why:
             raise Mistake(str(why)) from why
         except Leaking as why:
-            raise Negative(f"Nothing was changed, because masks would not have held. {why}") from why
+            raise Negative(f"{_stopped(databases, done)}, because masks would not have held. {why}") from why
         except SessionError as why:
-            raise Negative(f"Nothing was changed. {why.sentence}\n{why.detail}") from why
+            raise Negative(f"{_stopped(databases, done)}. {why.sentence}\n{why.detail}") from why
         if as_json:
             print_json(answers)
             if any(answer.get("changes") or not answer.get("open", True) for answer in answers):
@@ -254,11 +275,17 @@ def _print_findings(answer: Answer) -> None:
         click.echo(f"  {_line(finding)}")
 
 
+def _stopped(databases: Sequence[str], done: Sequence[str]) -> str:
+    """Each database is a transaction of its own, and those before the one that failed stay as they became."""
+    before = f" ({', '.join(done)} came before, and went well)" if done else ""
+    return f"Nothing was changed in {databases[len(done)]}{before}"
+
+
 def _counted(answer: Answer) -> str:
     made, dropped = len(answer["made"]), len(answer["dropped"])
     if not made and not dropped:
         return "all mask sets stand as they should."
-    return f"{made} mask sets were made, {dropped} were taken away."
+    return f"mask sets made: {made}, taken away: {dropped}."
 
 
 def _stay_closed(stand: Stand, answers: Iterable[Answer]) -> None:

@@ -12,13 +12,10 @@ from zope.interface import implementer
 from hoopproxy.errors import Refused
 from hoopproxy.events import Forward, Statement
 from hoopproxy.interfaces import IRewriting
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX, Itself
 from hoopproxy.masking.names import Names
 from hoopproxy.masking.statements import Allowed, Denied, Rules, judge
 from hoopproxy.masks import Catalog
-
-SHORT_CHARACTERS_MAX = 4096
-"""An application's own statements are shorter, and come again: they are remembered. Longer texts are judged each time,
-in a thread, as reading one may take longer than other sessions should wait."""
 
 type Elsewhere = Callable[..., Awaitable[Allowed | Denied]]
 """Calls a function with its arguments where it holds up nobody."""
@@ -29,20 +26,20 @@ class Judging:
 
     def __init__(self, rules: Rules, elsewhere: Elsewhere) -> None:
         self._rules, self._elsewhere = rules, elsewhere
-        self._names = lru_cache(maxsize=256)(lambda known: Names.of(known.catalog))
+        self._names = lru_cache(maxsize=256)(lambda known: Names.of(known.value))
         self._remembered = lru_cache(maxsize=4096)(self._judge)
 
     def begin(self, catalog: Catalog) -> "Judged":
         """What judges one connection's statements."""
-        return Judged(self, _Known(catalog))
+        return Judged(self, Itself(catalog))
 
-    async def verdict(self, text: str, known: "_Known") -> Allowed | Denied:
+    async def verdict(self, text: str, known: Itself[Catalog]) -> Allowed | Denied:
         """Whether a statement may be sent."""
         if len(text) <= SHORT_CHARACTERS_MAX:
             return self._remembered(text, known)
         return await self._elsewhere(self._judge, text, known)
 
-    def _judge(self, text: str, known: "_Known") -> Allowed | Denied:
+    def _judge(self, text: str, known: Itself[Catalog]) -> Allowed | Denied:
         return judge(text, self._names(known), self._rules)
 
 
@@ -50,12 +47,12 @@ class Judging:
 class Judged:
     """The statements of one connection."""
 
-    def __init__(self, judging: Judging, known: "_Known") -> None:
+    def __init__(self, judging: Judging, known: Itself[Catalog]) -> None:
         self._judging, self._known = judging, known
 
     async def rewrite(self, statement: Statement) -> Forward:
         """The text as it is. @raise Refused: its result can't be masked."""
-        if self._known.catalog.protected:
+        if self._known.value.protected:
             verdict = await self._judging.verdict(statement.text, self._known)
             if isinstance(verdict, Denied):
                 raise Refused(verdict.sentence, reason="statement", detail=verdict.detail)
@@ -66,18 +63,3 @@ class Judged:
 
     def end(self) -> None:
         """Nothing is kept."""
-
-
-class _Known:
-    """A catalog as a key: the same snapshot is equal to itself alone. It lives as long as a memory of it."""
-
-    __slots__ = ("catalog",)
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Known) and other.catalog is self.catalog
-
-    def __hash__(self) -> int:
-        return id(self.catalog)

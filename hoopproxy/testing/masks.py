@@ -3,7 +3,7 @@
 Knows neither addresses nor credentials: a connection string is given.
 """
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,15 +23,18 @@ from hoopproxy.rooms import IDesk, Rows
 
 @implementer(IDesk)
 class PsycopgDesk:
-    """A desk over libpq, which waits in place."""
+    """A desk over libpq, which waits in place. Its `connection` is any client's: nothing is set in it."""
 
     def __init__(self, dsn: str) -> None:
-        self._connection = psycopg.connect(dsn, autocommit=True)
-        self._connection.execute("SET search_path = pg_catalog, pg_temp; SET row_security = off")
+        self.connection = psycopg.connect(dsn, autocommit=True)
 
     async def ask(self, text: str) -> tuple[Rows, ...]:
         """As `IDesk.ask`; nothing bounds it."""
-        pgconn, answers, failed = self._connection.pgconn, list[Rows](), list[SqlFailed]()
+        return self.now(text)
+
+    def now(self, text: str) -> tuple[Rows, ...]:
+        """The same, for those who can't await."""
+        pgconn, answers, failed = self.connection.pgconn, list[Rows](), list[SqlFailed]()
         pgconn.send_query(text.encode())
         while (result := pgconn.get_result()) is not None:
             if result.status == ExecStatus.FATAL_ERROR:
@@ -47,7 +50,7 @@ class PsycopgDesk:
 
     def close(self) -> None:
         """Leave."""
-        self._connection.close()
+        self.connection.close()
 
 
 def make(config_file: Path, target_name: str, dsn: str, role: str) -> Installed:
@@ -62,31 +65,33 @@ def make(config_file: Path, target_name: str, dsn: str, role: str) -> Installed:
     countries = {country for zone in config.zones.zones.values() for country in zone.members}
     zones = {config.zones.containing(country, day) for country in countries}
     with _desk(dsn) as desk:
-        ((database,),) = _over(desk.ask("SELECT current_database()"))[0]
+        ((database,),) = desk.now("SELECT current_database()")[0]
+        assert database is not None
         sets = sets_of(config.policy, zones, target, database, [role])
-        done: Installed = _over(install(desk, sets, lambda inventory: plan(inventory, sets, accepted)))
-        return done
+        return now(install(desk, sets, lambda inventory: plan(inventory, sets, accepted)))
 
 
 def take_away(dsn: str) -> None:
     """Take away what was made for masks in the database that `dsn` leads to. @raise SqlFailed"""
     with _desk(dsn) as desk:
-        _over(remove(desk))
+        now(remove(desk))
 
 
 @contextmanager
 def _desk(dsn: str) -> Iterator[PsycopgDesk]:
     desk = PsycopgDesk(dsn)
     try:
+        desk.now("SET search_path = pg_catalog, pg_temp; SET row_security = off")
         yield desk
     finally:
         desk.close()
 
 
-def _over(work: Awaitable[Any]) -> Any:
-    """The result of work that waits for nothing but its desk, which waits in place."""
+def now[T](work: Coroutine[Any, Any, T]) -> T:
+    """The result of work that waits for nothing but such a desk, which waits in place."""
     try:
-        work.__await__().send(None)
-    except StopIteration as done:
-        return done.value
+        work.send(None)
+    except StopIteration as over:
+        result: T = over.value
+        return result
     raise AssertionError("it waits for something else")

@@ -9,6 +9,12 @@ from typing import Any
 
 type Case = Mapping[str, Any]
 
+NOTHING_SECRET: Mapping[str, Any] = {"text": [], "numbers": [], "binary_len_prefixed": [], "binary_raw": []}
+"""What the runner looks for in secrets.json; a corpus may have no such values."""
+
+NO_NUMBERS = ("(?!)",)
+"""Nothing; of no numbers at all the runner would make a pattern that fits everything."""
+
 EXTENSION = re.compile(r"CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?\"?([\w-]+)", re.IGNORECASE)
 
 
@@ -22,7 +28,7 @@ class Corpus:
 
     folder: Path
     schema: Path
-    secrets: Path
+    secrets: Mapping[str, Any]
     reset: str
     policy: Mapping[str, Mapping[str, Any]]
     bypass: Sequence[Case]
@@ -32,17 +38,17 @@ class Corpus:
     def read(cls, folder: Path) -> "Corpus":
         """@raise NoCorpus: a file is missing, or is not what it should be."""
         try:
-            secrets = json.loads((folder / "secrets.json").read_text())
+            secrets = json.loads(_text(folder / "secrets.json"))
             corpus = cls(
                 folder,
                 folder / "schema.sql",
-                folder / "secrets.json",
-                (folder / "reset.sql").read_text(),
+                {**NOTHING_SECRET, **secrets, "numbers": secrets.get("numbers") or NO_NUMBERS},
+                _text(folder / "reset.sql"),
                 secrets["policy"],
                 [*_cases(folder, "bypass")],
                 [*_cases(folder, "benign")],
             )
-        except (OSError, ValueError, KeyError) as why:
+        except (OSError, ValueError, KeyError, TypeError) as why:
             raise NoCorpus(f"{folder} is no corpus: {type(why).__name__}: {why}") from why
         if not corpus.schema.exists() or not corpus.bypass:
             raise NoCorpus(f"{folder} is no corpus: wanted are schema.sql and at least one case in *bypass*.jsonl")
@@ -63,8 +69,35 @@ class Corpus:
         return replace(self, bypass=tuple(bypass), benign=tuple(benign))
 
 
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
 def _cases(folder: Path, kind: str) -> Iterator[Case]:
     for path in sorted(folder.glob(f"*{kind}*.jsonl")):
-        for line in path.read_text().splitlines():
+        for number, line in enumerate(_text(path).split("\n"), 1):
             if line.strip():
-                yield json.loads(line)
+                try:
+                    yield _case(json.loads(line))
+                except (ValueError, KeyError, TypeError, re.error) as why:
+                    raise ValueError(f"{path.name}, line {number}: {type(why).__name__}: {why}") from why
+
+
+def _case(given: Any) -> Case:
+    """A case with all that the runner wants of one. @raise ValueError, KeyError, TypeError, re.error: it is none."""
+    statements = [given["sql"]] if isinstance(given["sql"], str) else given["sql"]
+    patterns = given.get("secret_visible_if_leaked") or []
+    case = {
+        "class": "other",
+        "expect": "masked",
+        **given,
+        "id": str(given["id"]),
+        "sql": [str(each) for each in statements],
+        "secret_visible_if_leaked": [patterns] if isinstance(patterns, str) else [str(each) for each in patterns],
+    }
+    for pattern in case["secret_visible_if_leaked"]:
+        if pattern.startswith("re:"):
+            re.compile(pattern[3:].encode())
+        elif pattern.startswith("hex:"):
+            bytes.fromhex(pattern[4:])
+    return case

@@ -19,7 +19,7 @@ OWN = Path(__file__).parent / "own"
 def generate(seed: int, folder: Path) -> None:
     """Write a whole corpus into `folder`, which must be there; the same for the same seed."""
     random, own = Random(seed), Corpus.read(OWN)
-    secrets = json.loads(own.secrets.read_text())
+    secrets = dict(own.secrets)
     renaming = Renaming(random, secrets)
     more = fresh(random, renaming)
     renamed = renaming.secrets(secrets)

@@ -17,6 +17,9 @@ MODES = ("simple", "ext_text", "ext_binary", "ext_nodescribe", "ext_describe_s")
 RESETS_MAX = 3
 """An attack's session may still be leaving, with its temporary objects."""
 
+RESET_SECONDS_MAX = 60.0
+"""So long may a statement hold its locks, whose client is gone and has not been missed yet."""
+
 
 class ResetFailed(Exception):
     """The data can't be put back."""
@@ -84,7 +87,9 @@ def play(corpus: Corpus, scene: Scene, modes: Sequence[str] = MODES, only: str =
             timeout=SECONDS_MAX,
             verbose=0,
         )
-        bypass = runner.bypass(wanted, runner.Scanner(str(corpus.secrets)))
+        secrets = Path(room, "secrets.json")
+        secrets.write_text(json.dumps(corpus.secrets))
+        bypass = runner.bypass(wanted, runner.Scanner(str(secrets)))
         benign = runner.benign(wanted)
     return _score(bypass, benign)
 
@@ -98,16 +103,21 @@ def proven(corpus: Corpus, scene: Scene) -> Corpus:
 
 def _reset(admin: str) -> None:
     """In the place of the runner's, which does not look whether it worked. @raise ResetFailed"""
+    error: object = None
     for _ in range(RESETS_MAX):
-        connection = runner.PG(admin)
         try:
-            said = runner.resultsets(connection.query(runner.RESET))
-        finally:
-            connection.close()
-        errors = [each["error"] for each in said if "error" in each]
-        if not errors:
-            return
-    raise ResetFailed(f"reset.sql fails: {errors[0]}")
+            connection = runner.PG(admin, timeout=RESET_SECONDS_MAX)
+            try:
+                said = runner.resultsets(connection.query(runner.RESET))
+            finally:
+                connection.close()
+        except (OSError, runner.Closed) as why:
+            error = why
+        else:
+            error = next((each["error"] for each in said if "error" in each), None)
+            if error is None:
+                return
+    raise ResetFailed(f"reset.sql fails: {error}")
 
 
 def _score(bypass: Sequence[Mapping[str, Any]], benign: Sequence[Mapping[str, Any]]) -> Score:

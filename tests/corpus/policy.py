@@ -1,7 +1,8 @@
 """The policy of a corpus as `[[mask]]` tables of policy.toml. Knows no schema."""
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hoopproxy.masking import documents
@@ -23,14 +24,32 @@ WORDS = {
 """What a corpus calls a mask, and what policy.toml does; `%s` is the file of a key."""
 
 
-def masks(policy: Mapping[str, Mapping[str, Any]], target: str, key_file: str, say: Callable[[str], None]) -> str:
+def masks(policy: Mapping[str, Any], target: str, key_file: str, say: Callable[[str], None]) -> str:
     """TOML; `say` hears of words that nobody knows: they redact."""
     return "".join(
         f"\n[[mask]]\ntarget = {_toml(target)}\ncolumn = {_toml(path)}\nmask = {_mask(path, word, key_file, say)}\n"
-        for table, columns in policy.items()
-        for column, word in columns.items()
-        for path in [f"{table if '.' in table else f'public.{table}'}.{column}"]
+        for path, word in _columns(policy)
     )
+
+
+def _columns(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Paths to words: policies name tables with their columns, or columns in full, and may quote names as SQL does."""
+    for name, columns in policy.items():
+        if isinstance(columns, Mapping):
+            table = _plain(name)
+            for column, word in columns.items():
+                yield f"{table if '.' in table else f'public.{table}'}.{_plain(column)}", word
+        else:
+            yield _plain(name), columns
+
+
+def _plain(name: str) -> str:
+    """A name, dotted or not, without the quotes that SQL would want."""
+    found = re.fullmatch(r'("(?:[^"]|"")+"|[^".]+)(\.("(?:[^"]|"")+"|[^".]+))*', name) if '"' in name else None
+    if found is None:
+        return name
+    parts = re.findall(r'"(?:[^"]|"")+"|[^".]+', name)
+    return ".".join(part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts)
 
 
 def _mask(column: str, word: Any, key_file: str, say: Callable[[str], None]) -> str:

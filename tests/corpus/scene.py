@@ -4,6 +4,7 @@ Knows no case and no mask's meaning.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from hoopproxy.testing.process import environment
 from hoopproxy.testing.stand import ACCOUNT, Stand
 from hoopproxy.testing.three_files import More
 
-from .folder import Corpus
+from .folder import Corpus, NoCorpus
 from .policy import masks
 
 DATABASE, PERSON = "corpus", "ada"
@@ -52,6 +53,8 @@ END $$;
 GRANT TEMPORARY ON DATABASE {DATABASE} TO {ACCOUNT};
 """
 """The account may do all that can be granted except to make things, so that its answers are a superuser's."""
+
+_THERE = re.compile(r'role "[^"]+" already exists')
 
 LISTENER = """
 [[listen]]
@@ -158,6 +161,12 @@ def _open(cluster: PostgresCluster) -> None:
 
 
 def _load(schema: Path, admin: str, *, is_whole: bool) -> None:
-    """By psql, whose file it is. @raise CalledProcessError: a statement failed, and the schema is to be whole."""
-    stop = f"ON_ERROR_STOP={is_whole:d}"
-    subprocess.run(["psql", "-X", "-q", "-v", stop, "-d", admin, "-f", schema], check=True, stdout=sys.stderr)
+    """By psql, whose file it is; a role that is there already will do. @raise NoCorpus: a statement failed, and the
+    schema is to be whole."""
+    psql = ["psql", "-X", "-q", "-v", "VERBOSITY=terse", "-d", admin, "-f", schema.name]
+    done = subprocess.run(psql, stdout=sys.stderr, stderr=subprocess.PIPE, cwd=schema.parent, text=True)
+    sys.stderr.write(done.stderr)
+    failed = [line for line in done.stderr.splitlines() if "ERROR: " in line and not _THERE.search(line)]
+    if is_whole and (failed or done.returncode):
+        why = failed[0].partition("ERROR: ")[2].strip() if failed else f"psql ends with {done.returncode}"
+        raise NoCorpus(f"{schema} can't be loaded into an empty database by a superuser: {why}")

@@ -30,3 +30,9 @@ def test_what_is_no_path_redacts_and_a_table_without_a_schema_is_public() -> Non
     made = tomllib.loads(masks({"t": {"x": {"json_paths": ["a..b["]}}}, "target", "/key", said.append))["mask"]
     assert [(each["column"], each["mask"]) for each in made] == [("public.t.x", "redact")]
     assert len(said) == 1
+
+
+def test_names_may_be_quoted_and_columns_named_in_full() -> None:
+    policy = {'"My Shop"."T ""1"""': {'"X.y"': "redact", "z": "year"}, "a.t.c": "last4", 'a."B"': {"c": "month"}}
+    made = tomllib.loads(masks(policy, "target", "/key", lambda text: None))["mask"]
+    assert [each["column"] for each in made] == ['My Shop.T "1".X.y', 'My Shop.T "1".z', "a.t.c", "a.B.c"]

@@ -237,7 +237,7 @@ def test_its_evidence_names_its_parent_the_pod_and_what_became_of_its_bytes(stan
         with connected(forward.ports[0]) as client:
             client.sendall(b"echo\n1234")
             assert received(client, 4) == b"1234"
-            (parent,), (child,) = live(stand, cluster), live(stand, f"{cluster}-raw")
+            (parent, *_), (child,) = live(stand, cluster), live(stand, f"{cluster}-raw")  # kubectl may still be leaving
     whose = {"session_id": child["session_id"]}
     permitted = noted(stand, "permitted", **whose)
     assert (permitted["parent"], permitted["protocol"]) == (parent["session_id"], "pod")
@@ -262,7 +262,7 @@ def test_a_killed_child_is_cut_off_and_a_killed_parent_takes_its_children_along(
         with connected(forward.ports[0]) as client:
             client.sendall(b"echo\nx")
             assert client.recv(1) == b"x"
-            (parent,), (child,) = live(stand, cluster), live(stand, f"{cluster}-raw")
+            (parent, *_), (child,) = live(stand, cluster), live(stand, f"{cluster}-raw")  # kubectl may still be leaving
             assert control(stand).call("kill", id=parent["session_id"], reason="lunch")["ended"]
             assert client.recv(1) == b""
         forward.complaint()

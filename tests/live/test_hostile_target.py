@@ -219,10 +219,11 @@ def stand(
     authority: Authority,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stand]:
-    """`bare` and `masked` turn; `plain` is honest."""
+    """`bare` and `masked` turn; `plain` is honest. Who floods never leaves by itself: `drain_s_max` ends that."""
     made, rogue = between
     databases = dict.fromkeys(("plain", "bare", "masked"), CUSTOMERS)
-    with Stand(tmp_path_factory.mktemp("stand"), cluster, authority, databases, masks=MASKS) as running:
+    directory, limits = tmp_path_factory.mktemp("stand"), "drain_s_max = 1\n"
+    with Stand(directory, cluster, authority, databases, masks=MASKS, limits=limits) as running:
         ((made.table,),) = cluster.execute("SELECT 'customers'::regclass::oid::int", database="masked") or [(0,)]
         targets = running.config.with_name("targets.toml")
         head, honest, *turning = targets.read_text().split("[[target]]")

@@ -119,6 +119,16 @@ def test_nothing_that_is_protected_comes_out(kept: Stand, sql: str) -> None:
         assert not [secret for secret in SECRETS if secret in said + repr(notices)], said
 
 
+def test_what_others_notify_is_heard_and_not_read(kept: Stand) -> None:
+    with psycopg.connect(kept.dsn("ada", "ledger"), autocommit=True) as connection:
+        connection.execute("LISTEN changes")
+        kept.cluster.execute(
+            "SELECT pg_notify('changes', row_to_json(c)::text) FROM customers c WHERE id = 1", "ledger"
+        )
+        heard = [(each.channel, each.payload) for each in connection.notifies(timeout=20, stop_after=1)]
+    assert heard == [("changes", "")]
+
+
 def test_asyncpg_sees_masks(kept: Stand) -> None:
     async def script() -> list[Any]:
         tls = ssl.create_default_context(cafile=str(kept.ca_file))

@@ -10,10 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from hoopproxy.control.client import ControlClient
+from hoopproxy.testing.installations import installed
 from hoopproxy.testing.stand import MasksFailed
 
 from .conftest import Stand
 from .test_server_mode import ADA, ALL, rows, token
+
+pytestmark = pytest.mark.parametrize("kept", [max(installed())], indirect=True, ids=lambda version: f"pg{version}")
+"""What the oldest says of its catalog `test_server_mode` hears; the rest is the keeper's own doing."""
 
 TO_ALL = "GRANT EXECUTE ON FUNCTION leak TO PUBLIC"
 
@@ -112,6 +117,28 @@ def test_a_login_role_that_was_dropped_is_there_again(kept: Stand) -> None:
     assert kept.cluster.comes(f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = '{name}')")
     kept.cluster.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"', database="ledger")
     assert rows(kept.dsn("ada", "ledger"), "SELECT session_user") == [(name,)]
+
+
+def test_who_is_ended_while_the_database_keeps_them_waiting_hears_it_at_once(kept: Stand) -> None:
+    person, control = token(kept, "slow", "analysts"), ControlClient(kept.control_socket)
+    heard: list[str] = []
+
+    def visit() -> None:
+        try:
+            psycopg.connect(kept.dsn(None, "ledger", token=person, source="127.0.1.43")).close()
+        except psycopg.OperationalError as why:
+            heard.append(str(why))
+
+    coming = threading.Thread(target=visit)
+    with psycopg.connect(kept.cluster.admin_dsn) as locker:
+        locker.execute("LOCK pg_authid IN SHARE MODE")  # roles may be read, and none made
+        coming.start()
+        assert kept.cluster.comes("EXISTS (SELECT FROM pg_stat_activity WHERE query ~ '^CREATE ROLE')")
+        (live,) = [each for each in control.call("sessions")["sessions"] if each["client"] == "127.0.1.43"]
+        assert control.call("kill", id=live["session_id"], reason="lunch")["ended"] is True
+        coming.join(10)
+        assert "An operator ended your session: lunch." in "".join(heard)
+    assert rows(kept.dsn(None, "ledger", token=person), ALL) == [ADA]
 
 
 def test_a_session_whose_login_role_is_given_more_ends_and_the_next_is_as_before(kept: Stand) -> None:

@@ -1,55 +1,14 @@
-"""A database with masks that stands for one test: installed by the real plan, tried as the account and as a session."""
+"""What somebody sees who sends statements one by one: as the account, as a masked session, or as anybody else."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg.pq import ExecStatus
-from zope.interface import implementer
 
 from hoopproxy.errors import SqlFailed
-from hoopproxy.rooms import IDesk, Rows
-
-
-@implementer(IDesk)
-class PsycopgDesk:
-    """A desk over a blocking connection: for tests alone."""
-
-    def __init__(self, dsn: str) -> None:
-        self.connection = psycopg.connect(dsn, autocommit=True)
-
-    async def ask(self, text: str) -> tuple[Rows, ...]:
-        """See `IDesk.ask`."""
-        return self.now(text)
-
-    def now(self, text: str) -> tuple[Rows, ...]:
-        """The same, at once."""
-        wire = self.connection.pgconn
-        wire.send_query(text.encode())
-        results: list[Rows] = []
-        failure: SqlFailed | None = None
-        while (result := wire.get_result()) is not None:
-            if result.status == ExecStatus.FATAL_ERROR:
-                code = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b""
-                failure = SqlFailed(code.decode(), result.error_message.decode())
-            results.append(
-                tuple(
-                    tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
-                    for row in range(result.ntuples)
-                )
-            )
-        if failure is not None:
-            raise failure
-        return tuple(results)
-
-    def close(self) -> None:
-        """See `IDesk.close`."""
-        self.connection.close()
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
+from hoopproxy.rooms import Rows
+from hoopproxy.testing.masks import PsycopgDesk
 
 
 @dataclass

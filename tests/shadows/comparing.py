@@ -1,10 +1,11 @@
 """Runs scripts of the grammar at two places and compares what they come to: results and SQLSTATEs."""
 
 import os
+import select
 from collections import Counter
 from collections.abc import Iterator
 from random import Random, SystemRandom
-from typing import Protocol
+from typing import Any, Protocol
 
 from psycopg import pq
 
@@ -16,6 +17,7 @@ from tests.shadows.scripts import RULED_OUT, Scripts
 
 SUCCESS_MIN = 0.6
 SCRIPTS_MAX = 5000
+ANSWER_S_MAX = 60.0
 
 type Answer = tuple[str, tuple[object, ...]]
 """What a text came to: the SQLSTATE of its error, or "", and the rows of each of its statements."""
@@ -46,7 +48,7 @@ class Server:
         else:
             self._connection.send_query(text.encode())
         found, state = list[object](), ""
-        while result := self._connection.get_result():
+        while result := self._result(text):
             match result.status:
                 case pq.ExecStatus.FATAL_ERROR:
                     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"?").decode()
@@ -61,6 +63,14 @@ class Server:
                     shown = [] if result.command_status == b"EXPLAIN" else sorted(map(repr, rows))
                     found.append((result.command_status, names, shown))
         return state, tuple(found)
+
+    def _result(self, text: str) -> Any:
+        """The next one. @raise AssertionError: it got lost on the way."""
+        while self._connection.is_busy():
+            if not select.select([self._connection.socket], [], [], ANSWER_S_MAX)[0]:
+                raise AssertionError(f"no answer within {ANSWER_S_MAX:g} s to {text}")
+            self._connection.consume_input()
+        return self._connection.get_result()
 
     def _copied(self) -> Iterator[bytes]:
         while (piece := self._connection.get_copy_data(0))[0] > 0:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from hoopproxy.errors import SqlFailed, UpstreamUnreachable
@@ -25,7 +26,8 @@ class Role:
 @dataclass
 class Database:
     """`catalog` is the fingerprint. `is_up` False: no desk opens, and open ones are lost at the next question, as they
-    are after `restarts`. So often as `locked` says, somebody holds a lock that the catalog's reading wants."""
+    are after `restarts`. So often as `locked` says, somebody holds a lock that the catalog's reading wants; a text with
+    `hangs` in it is never answered."""
 
     catalog: str = "1"
     roles: dict[str, Role] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Database:
     asked: list[str] = field(default_factory=list)
     fails: list[SqlFailed] = field(default_factory=list)
     locked: int = 0
+    hangs: str = "never asked"
     is_up: bool = True
     restarts: int = 0
     opened: int = 0
@@ -72,6 +75,8 @@ class Database:
             if name[0] in self.used:
                 raise SqlFailed("55006", "role is in use")
             del self.roles[name[0]]
+        elif "pg_locks" in text:
+            return (), (("4711", "owner", "psql", "public.customers"),)
         elif "pg_stat_activity" in text:
             now_s = _moment(re.findall(r"'(\d{4}-[^']+)'", text)[0])
             return (tuple((each,) for each, role in self.roles.items() if role.until_s < now_s),)
@@ -92,6 +97,8 @@ class FakeDesk:
     async def ask(self, text: str) -> tuple[Rows, ...]:
         if not self._database.is_up or self._is_closed or self._since != self._database.restarts:
             raise UpstreamUnreachable("Target 'ledger' could not be reached.")
+        if self._database.hangs in text:
+            await Deferred()
         return self._database.answer(text)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """A database of one test in a real server, its account and its provisioner, and the real install at a desk."""
 
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -14,8 +14,8 @@ from hoopproxy.masking.shadows.installed import leaks, shadow
 from hoopproxy.masking.shadows.inventory import Inventory
 from hoopproxy.masking.shadows.plan import Plan, plan
 from hoopproxy.masks import ColumnMask, MaskSet, Shadow
+from hoopproxy.testing.masks import PsycopgDesk, now
 from hoopproxy.testing.postgres import PostgresCluster
-from tests.shadows.closure_stand import PsycopgDesk
 
 VERSIONS = (15, 17)
 _numbers = count(1)
@@ -129,13 +129,3 @@ class House:
     def close(self) -> None:
         """Leaves the desk; the cluster ends by itself."""
         self.desk.close()
-
-
-def now[T](work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing."""
-    try:
-        work.send(None)
-    except StopIteration as over:
-        result: T = over.value
-        return result
-    raise AssertionError("it waits for something")

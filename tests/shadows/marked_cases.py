@@ -236,7 +236,7 @@ SELECT query_to_xml(query => 'TABLE {people}', nulls => true, tableforest => fal
 SELECT query_to_xml('TABLE {people}'::text, true, false, '') FROM {people}
 SELECT query_to_xml(E'TABLE {people}', true, false, '')
 SELECT query_to_xml(E'TABLE \x70eople', true, false, '')
-SELECT query_to_xml('TABLE people' || '', true, false, '')
+SELECT query_to_xml('TABLE {people}' || '', true, false, '')
 SELECT query_to_xml('TABLE countries', true, false, '')
 SELECT * FROM ts_stat('SELECT to_tsvector(''simple'', ssn) FROM {people}')
 SELECT ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, to_tsquery(quote_literal(ssn)) FROM {people}')
@@ -256,7 +256,6 @@ DO $$ DECLARE v text; BEGIN EXECUTE 'SELECT ''x'' FROM {people} WHERE id = $1' I
 DO 'BEGIN EXECUTE ''SELECT * FROM {people} WHERE name = x''; END'
 DO $$ BEGIN EXECUTE format('SELECT %I FROM {people} WHERE name = %L AND id = %s', 'a', 'b', 1); END $$
 DO $$ DECLARE r record; BEGIN FOR r IN EXECUTE 'TABLE {people}' LOOP RAISE NOTICE 'people'; END LOOP; END $$
-DO $$ BEGIN EXECUTE format('SELECT * FROM %I', 'people'); EXECUTE 'TABLE peo' || 'ple'; END $$
 CREATE FUNCTION f() RETURNS SETOF people LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'TABLE {people}'; END $$
 DO $$ BEGIN INSERT INTO people (id) SELECT id FROM {app.people}; END $$
 DO $$ BEGIN this is no PL/pgSQL: people; END $$
@@ -341,6 +340,7 @@ SELECT public.open_vault()
 DO $$ BEGIN PERFORM open_vault(); END $$
 SELECT query_to_xml('SELECT * FROM vault', true, false, '')
 SELECT table_to_xml('vault', true, false, '')
+SELECT * FROM people TABLESAMPLE system (0x1FFFFFFFFF)
 SELECT * FROM people TABLESAMPLE system (101)
 SELECT * FROM people TABLESAMPLE system (1 + 1)
 SELECT * FROM people TABLESAMPLE elsewhere (1)

@@ -251,7 +251,7 @@ def test_extended_statistics_of_masked_columns_are_amber() -> None:
 
 # The database --------------------------------------------------------------------------------------------------------
 
-OPEN = {"public": Schema(1, "public", "owner", frozenset({PUBLIC}), frozenset({PUBLIC}))}
+OPEN = {"public": Schema("owner", frozenset({PUBLIC}), frozenset({PUBLIC}))}
 
 
 def test_rights_of_everybody_to_make_things_are_amber() -> None:

@@ -122,7 +122,10 @@ GUARDED = {"is_definer": True, "settings": ("search_path=public, pg_temp",)}
         ("SELECT public.gone()", DEFINER, Fate.WITHHELD),
         ("SELECT query_to_xml($1, true, true, '')", DEFINER, Fate.WITHHELD),
         ("NOTIFY x", DEFINER, Fate.WITHHELD),
-        ("BEGIN RETURN 1; END", {**DEFINER, "language": "plpgsql"}, Fate.WITHHELD),
+        ("BEGIN RETURN 1; END", {**DEFINER, "language": "plpgsql"}, Fate.CLONED),
+        ("BEGIN RETURN (SELECT ssn FROM public.customers); END", {**DEFINER, "language": "plpgsql"}, Fate.CLONED),
+        ("BEGIN DELETE FROM public.countries; END", {**DEFINER, "language": "plpgsql"}, Fate.WITHHELD),
+        ("BEGIN EXECUTE $1; END", {**DEFINER, "language": "plpgsql"}, Fate.WITHHELD),
         ("return 1", {**DEFINER, "language": "plperl"}, Fate.WITHHELD),
     ],
 )
@@ -141,7 +144,8 @@ def test_a_security_definer_is_granted_only_if_proven_whatever_its_caller_brings
         ("SELECT to_jsonb(c) FROM customers c", {}, Fate.CLONED),
         ("BEGIN RETURN (SELECT ssn FROM customers); END", {"language": "plpgsql"}, Fate.CLONED),
         ("DECLARE x text; BEGIN x := (SELECT ssn FROM customers); RETURN x; END", {"language": "plpgsql"}, Fate.CLONED),
-        ("BEGIN EXECUTE 'SELECT ssn FROM customers'; END", {"language": "plpgsql"}, Fate.BOUNDED),
+        ("BEGIN EXECUTE 'SELECT ssn FROM customers'; END", {"language": "plpgsql"}, Fate.CLONED),
+        ("BEGIN EXECUTE 'SELECT 1 FROM ' || t; END", {"language": "plpgsql"}, Fate.BOUNDED),
         ("BEGIN PERFORM ssn FROM customers; COMMIT; END", {"language": "plpgsql", "kind": "p"}, Fate.BOUNDED),
         ("return 1", {"language": "plperl"}, Fate.BOUNDED),
         ("return 1", {"language": "plpython3u", "is_trusted": False}, Fate.WITHHELD),
@@ -202,7 +206,7 @@ def test_what_a_view_calls_counts_for_who_reads_it_with_rights_of_their_own() ->
 
 def test_no_definer_is_proven_where_everybody_may_make_functions() -> None:
     everyone = frozenset({PUBLIC})
-    schemas = {"public": Schema(1, "public", "owner", everyone, everyone)}
+    schemas = {"public": Schema("owner", everyone, everyone)}
     assert fate(function("f()", "SELECT label FROM public.countries", is_definer=True), schemas=schemas) is Fate.CLONED
 
 
@@ -226,6 +230,21 @@ def test_the_type_of_masked_rows_as_an_argument_is_enough_for_a_clone() -> None:
 
 
 # Tables --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sequence_that_counts_masked_values_is_withheld_and_so_is_what_asks_it() -> None:
+    counts = replace(table("counter"), kind="S", feeds=((CUSTOMERS.oid, 4),))
+    harmless = replace(counts, feeds=((CUSTOMERS.oid, 1),))
+    asks = function(
+        "next()",
+        "SELECT nextval('public.counter')",
+        is_definer=True,
+        settings=("search_path=pg_catalog, pg_temp",),
+    )
+    reads = view("v", "SELECT counter.last_value FROM public.counter", "last_value")
+    assert fate(counts) is fate(reads, counts) is Fate.WITHHELD
+    assert fate(asks, counts) is Fate.CLONED  # with its caller's rights
+    assert {fate(harmless), fate(reads, harmless), fate(asks, harmless)} == {Fate.CLEAN}
 
 
 def test_foreign_tables_are_withheld() -> None:
@@ -254,13 +273,13 @@ EVERYONE = frozenset({PUBLIC})
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        (RowPolicy("p", True, "ALL", EVERYONE, "(id = 'x')", ""), Fate.CLEAN),
-        (RowPolicy("p", True, "ALL", EVERYONE, "(id = current_setting('app.tenant'))", ""), Fate.CLEAN),
-        (RowPolicy("p", True, "ALL", EVERYONE, "(id = CURRENT_USER)", ""), Fate.WITHHELD),
-        (RowPolicy("p", True, "ALL", EVERYONE, "pg_has_role(id, 'USAGE')", ""), Fate.WITHHELD),
-        (RowPolicy("p", True, "ALL", EVERYONE, "public.mine(id)", ""), Fate.WITHHELD),
-        (RowPolicy("p", True, "ALL", EVERYONE, "(id IN (SELECT code FROM public.countries))", ""), Fate.WITHHELD),
-        (RowPolicy("p", True, "ALL", frozenset({"app"}), "(id = 'x')", ""), Fate.WITHHELD),
+        (RowPolicy("p", EVERYONE, "(id = 'x')", ""), Fate.CLEAN),
+        (RowPolicy("p", EVERYONE, "(id = current_setting('app.tenant'))", ""), Fate.CLEAN),
+        (RowPolicy("p", EVERYONE, "(id = CURRENT_USER)", ""), Fate.WITHHELD),
+        (RowPolicy("p", EVERYONE, "pg_has_role(id, 'USAGE')", ""), Fate.WITHHELD),
+        (RowPolicy("p", EVERYONE, "public.mine(id)", ""), Fate.WITHHELD),
+        (RowPolicy("p", EVERYONE, "(id IN (SELECT code FROM public.countries))", ""), Fate.WITHHELD),
+        (RowPolicy("p", frozenset({"app"}), "(id = 'x')", ""), Fate.WITHHELD),
     ],
 )
 def test_row_security_holds_only_where_it_is_the_same_for_everybody(policy: RowPolicy, expected: Fate) -> None:
@@ -268,7 +287,7 @@ def test_row_security_holds_only_where_it_is_the_same_for_everybody(policy: RowP
 
 
 def test_a_policy_that_compares_protected_values_would_tell_them() -> None:
-    policy = RowPolicy("p", True, "ALL", EVERYONE, "(ssn = current_setting('x'))", "")
+    policy = RowPolicy("p", EVERYONE, "(ssn = current_setting('x'))", "")
     assert (
         fate(table("vip", "id", "ssn", parents=(CUSTOMERS.oid,), row_security=True, policies=(policy,)))
         is Fate.WITHHELD
@@ -287,7 +306,8 @@ def test_what_is_publics_is_taken_and_told() -> None:
     assert closure.taken == {("TABLE", tainted.oid), ("ROUTINE", definer.oid)}
     assert {each.name for each in closure.findings} == {"public-grant public.v", "security-definer public.f()"}
     assert all(each.withheld for each in closure.findings)
-    assert clean.oid in closure.clean and tainted.oid not in closure.clean and CUSTOMERS.oid not in closure.clean
+    fates = [closure.relations[each.oid].fate for each in (clean, tainted, CUSTOMERS)]
+    assert fates == [Fate.CLEAN, Fate.CLONED, Fate.MASKED]
     assert invoker.oid not in closure.clean_functions
     assert closure.clones.schemas == {"public"}
     assert not closure.withheld
@@ -299,8 +319,8 @@ def test_a_column_that_everybody_may_read_is_taken_too() -> None:
 
 
 def test_a_name_is_withheld_only_if_nothing_else_has_it() -> None:
-    kept = function("f(text)", "BEGIN RETURN 1; END", language="plpgsql", is_definer=True)
+    kept = function("f(text)", "BEGIN EXECUTE $1; END", language="plpgsql", is_definer=True)
     other = function("f(integer)", "SELECT label FROM public.countries")
     assert ("public", "f") in closed(inventory(kept)).withheld
     assert ("public", "f") not in closed(inventory(kept, other)).withheld
-    assert COUNTRIES.oid in closed(inventory(kept)).clean
+    assert closed(inventory(kept)).relations[COUNTRIES.oid].fate is Fate.CLEAN

@@ -21,9 +21,10 @@ from hoopproxy.masking.shadows.places import Places
 from hoopproxy.masking.shadows.plan import plan
 from hoopproxy.masking.shadows.rewriting import rewritten
 from hoopproxy.masks import MaskSet, Redact, Shadow
+from hoopproxy.testing.masks import PsycopgDesk
 from hoopproxy.testing.postgres import PostgresCluster
 from tests.shadows import nasty_objects as nasty
-from tests.shadows.closure_stand import PsycopgDesk, Seen, seen
+from tests.shadows.closure_stand import Seen, seen
 
 VERSIONS = (15, 17)
 

@@ -93,8 +93,9 @@ def test_every_twin_can_be_read_and_shows_no_protected_value(house: House) -> No
     shadow = house.shadow()
     twin = shadow.relations["public", "customers"]
     with house.session() as session:
-        for each in shadow.relations.values():
-            session.execute(f"SELECT * FROM {quoted(each.schema, each.name)}".encode())
+        for (schema, _), each in shadow.relations.items():
+            if schema != "information_schema":
+                session.execute(f"SELECT * FROM {quoted(each.schema, each.name)}".encode())
         cursor = session.execute(f"SELECT up, s FROM {twin.schema}.customers".encode())
         assert cursor.fetchall() == [(None, None)]
 
@@ -116,7 +117,12 @@ def test_origins_lead_from_each_column_to_its_own_number(house: House) -> None:
 
 def test_copies_of_information_schema_show_what_the_account_sees(house: House) -> None:
     shadow = house.shadow()
-    copies = {named[1]: each for named, each in shadow.relations.items() if named[0] == "information_schema"}
+    is_slow = house.inventory().server_version < 160000
+    copies = {
+        name: each
+        for (schema, name), each in shadow.relations.items()
+        if schema == "information_schema" and not (is_slow and name in SLOW)
+    }
     assert {"columns", "tables", "views", "table_constraints", "role_table_grants"} <= copies.keys()
     with house.session(house.account) as account, house.session() as session:
         for name, each in copies.items():
@@ -125,6 +131,10 @@ def test_copies_of_information_schema_show_what_the_account_sees(house: House) -
                 for one, schema in ((account, "information_schema"), (session, each.schema))
             )
             assert masked == direct, name
+
+
+SLOW = ("data_type_privileges", "element_types")
+"""In PostgreSQL 15 the originals themselves take half a minute each."""
 
 
 def _answer(session: psycopg.Connection, sql: str) -> tuple[list[Any], list[tuple[Any, ...]]]:
@@ -169,3 +179,33 @@ def test_what_was_installed_is_not_in_the_inventory(house: House) -> None:
 def test_too_few_answers_are_none() -> None:
     with pytest.raises(ValueError, match="1 answers, wanted are 11"):
         answers.read([[("1",)]])
+
+
+def test_servers_that_everybody_may_use_as_somebody_are_known(house: House) -> None:
+    house.run(
+        "CREATE FOREIGN DATA WRAPPER far;"
+        "CREATE SERVER used FOREIGN DATA WRAPPER far; GRANT USAGE ON FOREIGN SERVER used TO PUBLIC;"
+        "CREATE SERVER lent FOREIGN DATA WRAPPER far; CREATE USER MAPPING FOR PUBLIC SERVER lent;"
+        "CREATE SERVER both_ FOREIGN DATA WRAPPER far; CREATE USER MAPPING FOR PUBLIC SERVER both_;"
+        "GRANT USAGE ON FOREIGN SERVER both_ TO PUBLIC"
+    )
+    assert house.inventory().foreign_servers == {"both_"}
+    house.run("DROP FOREIGN DATA WRAPPER far CASCADE")
+
+
+def test_sequences_know_what_they_count_for_and_unique_expressions_what_they_mix(house: House) -> None:
+    house.run(
+        "CREATE SEQUENCE shared; CREATE TABLE counted(a serial, b int GENERATED ALWAYS AS IDENTITY, "
+        "c int DEFAULT nextval('shared') * 2, d text, e text);"
+        "CREATE UNIQUE INDEX ON counted (c, lower(d || e)); CREATE INDEX ON counted (lower(a || d));"
+        "CREATE TABLE whole(d text); CREATE UNIQUE INDEX ON whole ((whole.* IS NULL))"
+    )
+    inventory = house.inventory()
+    counted, whole = (inventory.relation("public", each) for each in ("counted", "whole"))
+    assert counted is not None and whole is not None
+    assert counted.mixed == (frozenset({"d", "e"}),)
+    assert whole.mixed == (frozenset({"d"}),)
+    feeds = {each.name: each.feeds for each in inventory.relations.values() if each.feeds}
+    number = {"counted_a_seq": 1, "counted_b_seq": 2, "shared": 3}
+    assert {name: feeds[name] for name in number} == {name: ((counted.oid, at),) for name, at in number.items()}
+    house.run("DROP TABLE counted, whole; DROP SEQUENCE shared")

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from hoopproxy.errors import SqlFailed
+from hoopproxy.errors import Refused, SqlFailed
 from hoopproxy.masking.shadows.drift import changes
 from hoopproxy.masking.shadows.installation import Leaking
+from hoopproxy.masking.shadows.installed import leaks
 from hoopproxy.masking.shadows.places import Places
 from hoopproxy.masking.shadows.plan import plan
 from hoopproxy.masking.shadows.rewriting import rewritten
@@ -244,6 +245,41 @@ def test_a_role_keeps_its_own_right_to_a_column_that_is_everybodys_too(make: Mak
     house.run("DROP OWNED BY bystander; DROP ROLE bystander")
 
 
+TELLS = "CREATE FUNCTION tells() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', NEW; RETURN NEW; END'"
+
+
+def test_who_may_not_change_rows_because_of_a_trigger_hears_so(make: Make) -> None:
+    house = make(
+        f"{SHOP}; {TELLS}; CREATE TRIGGER loud AFTER UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION tells();"
+        "REVOKE DELETE ON customers FROM PUBLIC"
+    )
+    house.install()
+    shadow = house.shadow()
+    assert shadow.silenced == {("public", "customers"): {"UPDATE"}}
+    values = "INSERT INTO customers(id, name) VALUES (1, 'B')"
+    with house.session() as session:
+        for text in (
+            "UPDATE customers SET name = 'B'",
+            "WITH a AS (UPDATE public.customers SET name = 'B') SELECT 1",
+            f"{values} ON CONFLICT (id) DO UPDATE SET name = 'C'",
+            "MERGE INTO customers USING countries ON true WHEN MATCHED THEN UPDATE SET name = 'B'",
+        ):
+            with pytest.raises(
+                Refused, match=r"^Rows of public\.customers can't be changed so in this session, because"
+            ):
+                rewritten(text, shadow, Places.of(shadow))
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                session.execute(text.encode())
+        for text in (
+            f"{values} ON CONFLICT (id) DO NOTHING",
+            "DELETE FROM customers WHERE id = 9",
+            "COPY customers(id) FROM STDIN",
+        ):
+            assert rewritten(text, shadow, Places.of(shadow)).text == text
+    again = house.install(accepted=["trigger public.customers.loud"])
+    assert again.plan.made == (house.mask_set.name,) and not again.plan.sets[house.mask_set.name].silenced
+
+
 def test_keys_of_tables_are_known_to_sessions_where_they_are_shown(make: Make) -> None:
     house = make(
         f"{SHOP}; CREATE TABLE parent(id int PRIMARY KEY, ssn text); CREATE TABLE child() INHERITS (parent);"
@@ -342,6 +378,41 @@ def test_a_right_that_the_account_lost_is_told(make: Make) -> None:
     house.install()
     with house.session() as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
         session.execute("SELECT * FROM countries")
+
+
+@pytest.mark.parametrize("cluster", VERSIONS, indirect=True)
+def test_a_right_that_was_harmless_when_it_was_given_is_told_when_it_no_longer_is(make: Make) -> None:
+    house = make(
+        "CREATE TABLE customers(id int PRIMARY KEY, no serial, name text, email text, card text, ssn text);"
+        "CREATE TABLE notes(id int GENERATED ALWAYS AS IDENTITY, said text);"
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RAISE NOTICE $n$%$n$, NEW; RETURN NEW; END';"
+        "GRANT SELECT ON SEQUENCE notes_id_seq TO PUBLIC"
+    )
+    house.masks = {"public.customers.ssn": Redact(), "public.customers.no": Redact()}
+
+    def told() -> set[str]:
+        inventory = house.inventory()
+        one = plan(inventory, [house.mask_set], frozenset()).sets[house.mask_set.name]
+        return {each.name for each in leaks(inventory, one)}
+
+    assert house.install().failed == () and told() == set()
+    with house.session() as session:
+        assert session.execute("SELECT last_value FROM notes_id_seq").fetchall() == [(1,)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("SELECT last_value FROM customers_no_seq")
+    for made, name, where in (
+        ("TRIGGER t", "TRIGGER t ON customers", "BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION tell()"),
+        ("UNIQUE INDEX u", "INDEX u", "ON customers (lower(coalesce(name, ssn)))"),
+        ("INDEX o", "INDEX o", "ON notes (said)"),
+    ):
+        house.run(f"CREATE {made} {where}")
+        assert told() == ({"telling public.customers"} if "customers" in where else set()), made
+        house.run(f"DROP {name}")
+    house.run("GRANT SELECT ON SEQUENCE customers_no_seq TO PUBLIC")
+    assert told() == {"telling public.customers_no_seq"}
+    house.install()
+    assert told() == set()
 
 
 def test_the_script_does_the_same_in_psql(make: Make) -> None:

@@ -5,24 +5,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.task import Clock
 
 from hoopproxy.errors import ProtocolViolation, Refused, Revoked, SqlFailed, UpstreamUnreachable
-from hoopproxy.masking.shadows import answers, login_roles
+from hoopproxy.masking.shadows import answers, fingerprint, login_roles
 from hoopproxy.masking.shadows.inventory import Inventory
 from hoopproxy.masking.shadows.keeper import (
     ANEW,
     BLIND,
     GONE,
     LINGER_S,
-    LOCK_PAUSE_S,
-    LOCK_TRIES_MAX,
     SPOILED,
     Around,
     Keeper,
     Keeping,
 )
+from hoopproxy.masking.shadows.locks import LOCK_PAUSE_S, LOCK_TRIES_MAX, Blocked
 from hoopproxy.masking.shadows.logins import Kind, Logins
 from hoopproxy.masking.shadows.standing import Standing
 from hoopproxy.masks import Catalog, Entrance, MaskSet, Nullify, Shadow
@@ -276,7 +275,28 @@ def test_what_stays_locked_lets_nobody_in(world: World) -> None:
     entering = world.keeper.enter(person("ada"), mask_set(), world.database.desk)
     Deferred.fromCoroutine(entering).addBoth(outcome.append)
     world.clock.pump([LOCK_PAUSE_S] * LOCK_TRIES_MAX)
-    outcome[0].trap(SqlFailed)
+    outcome[0].trap(Blocked)
+    assert "process 4711 of the role owner (psql) holds a lock on public.customers" in outcome[0].value.detail
+
+
+@pytest.mark.parametrize("hangs", [fingerprint.QUESTION, "SET LOCAL lock_timeout", "CREATE ROLE"])
+def test_who_gives_up_leaves_neither_a_desk_nor_a_lock_behind(world: World, hangs: str) -> None:
+    world.database.hangs = hangs
+    entering = Deferred.fromCoroutine(world.keeper.enter(person("ada"), mask_set(), world.database.desk))
+    waiting = Deferred.fromCoroutine(world.keeper.enter(person("bob"), mask_set(), world.database.desk))
+    assert world.database.open == 1
+    world.database.hangs = "never asked"
+    entering.cancel()
+    failed: list[Any] = []
+    entering.addErrback(failed.append)
+    assert failed[0].check(CancelledError)
+    entrance = over(_of(waiting))  # it had its turn, at a desk of its own
+    assert list(world.database.roles) == [entrance.secret.username]
+    assert (world.database.opened, world.database.open) == (2, 1)
+
+
+async def _of(work: Deferred[Any]) -> Any:
+    return await work
 
 
 def test_a_group_that_has_just_gone_is_masks_that_are_not_installed(world: World) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hoopproxy.errors import Refused
+from hoopproxy.masking.shadows.bodies import SEARCHED_CHARACTERS_MAX
 from hoopproxy.masking.shadows.places import SAVEPOINTS_MAX, Places
 from hoopproxy.masking.shadows.rewriting import rewritten
 from hoopproxy.masking.shadows.sites import applied
@@ -129,6 +130,19 @@ def test_what_cannot_be_read_goes_as_it_came(text: str) -> None:
     assert (found.text, found.edits, found.places) == (text, (), FRESH)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DO $$ BEGIN EXECUTE format(); END $$",
+        "DO $$ BEGIN EXECUTE FROM people; END $$",
+        "DO $$ BEGIN EXECUTE *; END $$",
+        "DO $$ BEGIN EXECUTE format(VARIADIC a); END $$",
+    ],
+)
+def test_what_the_parser_takes_and_no_server_would_goes_as_it_came(text: str) -> None:
+    assert rewritten(text, SHADOW, FRESH).text == text.replace("FROM people", f"FROM {TWIN}")
+
+
 def test_long_chains_are_read() -> None:
     for text in (
         " UNION ALL ".join(["SELECT ssn FROM people"] * 200),
@@ -165,6 +179,25 @@ def test_backslashes_are_escapes_where_the_session_says_so() -> None:
     assert rewritten("SELECT set_config('standard_conforming_strings', 'no', false)", SHADOW, FRESH).places == off
     escaped = r"SELECT query_to_xml('SELECT ''\\'' FROM people', true, false, '')"
     assert rewritten(escaped, SHADOW, off).edits == ()
+
+
+def test_a_body_with_many_queries_is_changed_up_to_a_limit() -> None:
+    for count, twin in ((100, TWIN), (1000, "people")):
+        queries = "".join(f"PERFORM {number}, name FROM people;" for number in range(count))
+        text = f"DO $$ BEGIN {queries} END $$"
+        assert (len(queries) * count > SEARCHED_CHARACTERS_MAX) is (twin == "people")
+        assert rewritten(text, SHADOW, FRESH).text == text.replace("people", twin)
+
+
+def test_a_number_in_group_by_means_a_value_however_many_there_are() -> None:
+    values = ", ".join(["p.id"] * 500)
+    text = f"SELECT {values}, p.name FROM people p GROUP BY {', '.join(str(number + 1) for number in range(500))}"
+    assert 'GROUP BY "p"."name", 1, 2' in rewritten(text, SHADOW, FRESH).text
+
+
+def test_of_two_settings_in_one_statement_the_last_stays() -> None:
+    text = "SELECT set_config('search_path', 'public', false), (SELECT set_config('search_path', 'app', false))"
+    assert rewritten(text, SHADOW, FRESH).places.sight.path == ("app",)
 
 
 def test_places_are_those_of_the_statements_before() -> None:

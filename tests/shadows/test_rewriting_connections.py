@@ -9,13 +9,8 @@ import pytest
 from hoopproxy.errors import Refused
 from hoopproxy.events import Action, Forward, Statement
 from hoopproxy.interfaces import IRewriting
-from hoopproxy.masking.shadows.connections import (
-    LONG_CHARACTERS_MAX,
-    PREPARED_MAX,
-    SHORT_CHARACTERS_MAX,
-    Rewritings,
-    ShadowRewriting,
-)
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
+from hoopproxy.masking.shadows.connections import LONG_CHARACTERS_MAX, PREPARED_MAX, Rewritings, ShadowRewriting
 from tests.shadows.masked_sample import SHADOW
 
 PUBLIC, APP = '"hp_7a_1"."people"', '"hp_7a_0"."people"'

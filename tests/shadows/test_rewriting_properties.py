@@ -72,13 +72,17 @@ def test_any_text_is_read_or_left(text: str) -> None:
     assert sent(text) == Rewritten(text, (), FRESH)
 
 
-@given(cases, st.randoms(use_true_random=False))
-def test_mutilated_statements_are_read_or_left(text: str, random: Random) -> None:
+PUT = ("", "'", '"', "$$", "ü", "(", ".", "\\", "people", "--", "*/", " SELECT ", " 0x1FFFFFFFFF ")
+
+
+@given(cases, st.booleans(), st.randoms(use_true_random=False))
+def test_mutilated_statements_are_read_or_left(text: str, is_by_word: bool, random: Random) -> None:
     for _ in range(random.randrange(1, 4)):
-        start = random.randrange(len(text) + 1)
-        end = min(len(text), start + random.randrange(4))
-        put = random.choice(["", "'", '"', "$$", "ü", "(", ".", "\\", "people", "--", "*/"])
-        text = text[:start] + put + text[end:]
+        parts = re.findall(r"\w+|.", text, re.DOTALL) if is_by_word else list(text)
+        start = random.randrange(len(parts) + 1)
+        end = start + random.randrange(4)
+        put = random.choice(PUT)
+        text = "".join((*parts[:start], put, *parts[end:]))
     found = sent(text)
     assert all(isinstance(edit, Edit) and text[edit.at : edit.at + edit.removed] != edit.put for edit in found.edits)
     assert sent(found.text).edits == ()

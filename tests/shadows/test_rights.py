@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,59 @@ def test_a_foreign_key_does_not_tell_which_values_are_there() -> None:
 
 def test_what_a_key_makes_of_ones_own_value_is_not_to_be_had() -> None:
     assert "ssn" not in left([table("customers", *NAMES)], {"public.customers.ssn": KeyedHash(b"k" * 32)}).insert
+
+
+ONLY_INSERTS = replace(ALL, update=frozenset(), whole=EVERY - {"UPDATE"})
+
+
+def generated(name: str, *numbers: int, **more: object) -> Relation:
+    """Customers, whose column of that name is computed from those with these numbers."""
+    customers = table("customers", *NAMES, **more)
+    made = {name: {"is_generated": True, "generated_from": frozenset(numbers)}}
+    return replace(customers, columns=tuple(replace(each, **made.get(each.name, {})) for each in customers.columns))  # type: ignore[arg-type] # fields of a Column by name
+
+
+def test_nobody_writes_what_a_unique_column_is_computed_from() -> None:
+    unique = {"unique_columns": frozenset({"email"}), "compared": (frozenset({"email"}),)}
+    assert left([generated("email", 4, **unique)], SSN, ONLY_INSERTS).insert == {"id", "name"}
+    allowed = left([generated("email", 2, 4, **unique)], SSN)
+    assert allowed.insert == allowed.update == {"id"}
+
+
+def test_nobody_writes_what_a_foreign_key_is_computed_from() -> None:
+    customers = table("customers", *NAMES)
+    orders = replace(generated("email", 2), name="orders", references=(("email", customers.oid, 4),))
+    allowed = left([orders, customers], SSN)
+    assert allowed.insert == allowed.update == {"id", "ssn"}
+
+
+def test_nobody_writes_what_a_unique_index_makes_one_value_of_with_a_masked_column() -> None:
+    names = frozenset({"id", "name", "ssn"})
+    unique = replace(
+        table("customers", *NAMES), unique_columns=names, compared=(names,), mixed=(frozenset({"name", "ssn"}),)
+    )
+    assert left([unique], SSN, ONLY_INSERTS).insert == {"id", "email"}
+
+
+@pytest.mark.parametrize(
+    ("default", "is_left"),
+    [
+        ("", True),
+        ("'none'::text", True),
+        ("(gen_random_uuid())::text", True),
+        ("CURRENT_TIMESTAMP", True),
+        ("current_setting('my.guess'::text)", False),
+        ("app.guess()", False),
+        ("(random())::text", False),
+        ("what nobody reads", False),
+    ],
+)
+def test_a_default_in_which_a_session_has_a_hand_is_as_good_as_a_value_of_its_own(default: str, is_left: bool) -> None:
+    plain = table("customers", *NAMES)
+    columns = (*plain.columns[:3], replace(plain.columns[3], default=default))
+    unique = replace(plain, columns=columns, unique_columns=frozenset({"ssn"}))
+    assert left([unique], SSN).insert == ({"id", "name", "email"} if is_left else frozenset())
+    assert left([replace(plain, columns=columns)], SSN).insert == {"id", "name", "email"}
 
 
 def test_generated_columns_hide_what_they_are_made_from() -> None:

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from hoopproxy.testing.installations import installed
 from hoopproxy.testing.stand import Door
+
+pytestmark = pytest.mark.parametrize("stand", [max(installed())], indirect=True, ids=lambda version: f"pg{version}")
+"""It asks all versions that are supported the same questions."""
 
 JAR = "/usr/share/java/postgresql.jar"
 """Debian's; .ci/system-packages sees to it."""

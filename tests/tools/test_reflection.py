@@ -14,9 +14,13 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, Inspector, MetaData, create_engine, inspect, select
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from hoopproxy.testing.installations import installed
 from hoopproxy.testing.stand import Door
 
 from .database import SECRETS
+
+pytestmark = pytest.mark.parametrize("stand", [max(installed())], indirect=True, ids=lambda version: f"pg{version}")
+"""Both ask all versions that are supported the same questions."""
 
 SCHEMAS = (None, "stock")
 

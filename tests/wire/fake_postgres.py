@@ -312,7 +312,7 @@ class FakePostgres:
             case "discard all" if self._status == b"T":
                 raise Failed("25001", "DISCARD ALL cannot run inside a transaction block")
             case "discard all" | "deallocate all":
-                self._statements.clear()
+                self._statements = {name: text for name, text in self._statements.items() if not name}
             case "note":
                 self._say(messages.notice("take note"))
                 self._flush()

@@ -74,6 +74,12 @@ def description(*origins: tuple[int, int]) -> bytes:
     return messages.row_description([column(f"c{at}", *origin) for at, origin in enumerate(origins)])
 
 
+def test_what_others_notify_loses_its_payload_as_they_may_see_what_is_masked_here() -> None:
+    session = rig()
+    session.from_server(message(b"A", b"\0\0\0\7news\0canary\0"))
+    assert bytes(session.shown) == message(b"A", b"\0\0\0\7news\0\0")
+
+
 # Origins --------------------------------------------------------------------------------------------------------------
 
 

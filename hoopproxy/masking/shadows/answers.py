@@ -23,19 +23,16 @@ from hoopproxy.masking.shadows.inventory import (
     Schema,
     Trigger,
 )
-from hoopproxy.masking.shadows.naming import is_ours, owner_role, set_of_schema
+from hoopproxy.masking.shadows.naming import STAMP, is_ours, owner_role, set_of_schema
 from hoopproxy.masking.shadows.notes import Notes
 
 type _Row = dict[str, Any]
 type _Grants = dict[str, frozenset[str]]
 
-COMMANDS: Mapping[str, str] = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
-"""pg_policy.polcmd in words."""
-
-STAMP = "hoopproxy "
-"""How comments of ours begin."""
-
 _ANSWERS = 11
+
+_CASCADE, _SETTING = "c", "nd"
+"""The actions of foreign keys that change the rows that refer to another: CASCADE, SET NULL and SET DEFAULT."""
 
 
 def read(answers: Sequence[Sequence[Sequence[str | None]]]) -> Inventory:
@@ -43,14 +40,14 @@ def read(answers: Sequence[Sequence[Sequence[str | None]]]) -> Inventory:
     if len(answers) != _ANSWERS:
         raise ValueError(f"{len(answers)} answers, wanted are {_ANSWERS}")
     # The first answers the search path.
-    (database,), roles, schemas, relations, functions, types, defaults, views, rights, (around,) = (
+    (database,), roles, schemas, relations, functions, domain_rows, defaults, views, rights, (around,) = (
         [orjson.loads(row[0] or "null") for row in rows] for rows in answers[1:]
     )
     owner = owner_role(database["database"])
     comments = {row["name"]: _stamped(row["comment"]) for row in roles}
     own_schemas = {row["name"]: row["owner"] for row in schemas if set_of_schema(row["name"]) and is_ours(row["owner"])}
     notes = Notes(comments.get(owner, ""), {row["name"] for row in roles})
-    domains = {row["oid"]: row["below"] for row in types if row["below"]}
+    domains = {row["oid"]: row["below"] for row in domain_rows}
     every_relation = [_relation(row, domains) for row in relations]
     every_function = [_function(row) for row in functions]
     relations_before = [notes.relation(each) for each in every_relation if each.schema not in own_schemas]
@@ -76,8 +73,6 @@ def read(answers: Sequence[Sequence[Sequence[str | None]]]) -> Inventory:
         functions={each.oid: each for each in functions_before},
         roles={row["name"]: _role(row) for row in roles if not is_ours(row["name"])},
         rights={row["name"]: _rights(row, columns) for row in rights},
-        types={row["oid"]: row["name"] for row in types},
-        extensions=frozenset(database["extensions"] or ()),
         loopback_trust=None if database["trusted"] is None else "true" in database["trusted"],
         foreign_servers=frozenset(database["foreign_servers"] or ()),
         default_acl_public={
@@ -90,7 +85,6 @@ def read(answers: Sequence[Sequence[Sequence[str | None]]]) -> Inventory:
         own=own,
         public=grants.get(PUBLIC, frozenset()),
         settings=(f"search_path={database['path']}", *(database["settings"] or ())),
-        domains=domains,
         may_create=database["may_create"],
         database_owner=database["database_owner"],
         system_relations=frozenset(database["system_relations"]),
@@ -128,16 +122,14 @@ def _grants(pairs: Sequence[tuple[str, str]] | None) -> _Grants:
 def _schema(row: _Row) -> Schema:
     grants = _grants(row["grants"])
     usage, create = (frozenset(name for name, held in grants.items() if word in held) for word in ("USAGE", "CREATE"))
-    return Schema(row["oid"], row["name"], row["owner"], usage, create)
+    return Schema(row["owner"], usage, create)
 
 
 def _role(row: _Row) -> Role:
     return Role(
         name=row["name"],
         is_superuser=row["rolsuper"],
-        can_login=row["rolcanlogin"],
         bypasses_row_security=row["rolbypassrls"],
-        is_replication=row["rolreplication"],
         creates_roles=row["rolcreaterole"],
         member_of=frozenset(name for name in row["member_of"] or () if not is_ours(name)),
         settings=tuple(row["settings"] or ()),
@@ -150,12 +142,12 @@ def _relation(row: _Row, domains: Mapping[int, int]) -> Relation:
     indexes = row["indexes"] or ()
     every = frozenset(names.values())
     # In an index 0 stands for an expression, whose columns follow; alone for one that reads the whole row.
-    indexed = [every if numbers == [0] else frozenset(_named(numbers, names)) for _, _, numbers, _ in indexes]
+    indexed = [every if numbers == [0] else frozenset(_named(numbers, names)) for _, _, numbers, *_ in indexes]
     unique = [each for each, (_, is_unique, *_) in zip(indexed, indexes, strict=True) if is_unique]
     checks = row["checks"] or ()
     facts = [
         *(("check", text) for text, _ in checks),
-        *(("index", definition) for *_, definition in indexes if definition),
+        *(("index", definition) for _, _, _, definition, *_ in indexes if definition),
         *(("partition bound", text) for text in [row["bound"]] if text),
         *(("partition key", text) for text in [row["partition_key"]] if text),
     ]
@@ -167,15 +159,14 @@ def _relation(row: _Row, domains: Mapping[int, int]) -> Relation:
         owner=row["owner"],
         columns=columns,
         parents=tuple(sorted(row["parents"] or ())),
-        is_partition=row["is_partition"],
-        primary_key=next((_named(numbers, names) for is_primary, _, numbers, _ in indexes if is_primary), ()),
+        primary_key=next((_named(numbers, names) for is_primary, _, numbers, *_ in indexes if is_primary), ()),
         unique_columns=frozenset().union(*unique),
         definition=row["definition"] or "",
         is_invoker=row["is_invoker"],
         row_security=row["row_security"],
         policies=tuple(
-            RowPolicy(name, permissive, COMMANDS[command], frozenset(roles), using or "", check or "")
-            for name, permissive, command, roles, using, check in row["policies"] or ()
+            RowPolicy(name, frozenset(roles), using or "", check or "")
+            for name, roles, using, check in row["policies"] or ()
         ),
         triggers=tuple(Trigger(*each) for each in [*(row["triggers"] or ()), *(row["rules"] or ())]),
         grants=_grants(row["grants"]),
@@ -186,10 +177,22 @@ def _relation(row: _Row, domains: Mapping[int, int]) -> Relation:
         compared=(*unique, *(frozenset(_named(numbers or (), names)) or every for _, numbers in checks)),
         references=tuple(
             (names[number], oid, other)
-            for numbers, oid, others in row["foreign_keys"] or ()
+            for numbers, oid, others, *_ in row["foreign_keys"] or ()
             for number, other in zip(numbers, others, strict=True)
         ),
+        cascades=tuple(
+            (oid, verb, "DELETE" if (verb, action) == ("DELETE", _CASCADE) else "UPDATE")
+            for _, oid, _, *actions in row["foreign_keys"] or ()
+            for verb, action in zip(("DELETE", "UPDATE"), actions, strict=True)
+            if action in (_CASCADE, *_SETTING)
+        ),
         indexes=tuple(indexed),
+        mixed=tuple(
+            each - frozenset(_named(plain, names))
+            for each, (_, is_unique, _, _, plain) in zip(indexed, indexes, strict=True)
+            if is_unique and 0 in plain
+        ),
+        feeds=tuple((oid, number) for oid, number in row["feeds"] or ()),
     )
 
 
@@ -238,9 +241,7 @@ def _function(row: _Row) -> Function:
         language=row["language"],
         is_trusted=row["is_trusted"],
         is_definer=row["is_definer"],
-        volatility=row["volatility"],
         argument_types=tuple(row["argument_types"]),
-        result_type=row["result_type"],
         definition=row["definition"] or "",
         body=row["body"] or "",
         settings=tuple(row["settings"] or ()),

@@ -28,7 +28,7 @@ def findings(inventory: Inventory, sets: Iterable[MaskSet], texts: Texts | None 
         columns, _ = protected(inventory, mask_set.masks)
         closure = close(inventory, mask_set, columns, texts)
         found |= dict.fromkeys((*closure.findings, *_of_set(inventory, mask_set, columns, closure)))
-    return tuple(sorted(found, key=lambda each: (each.severity is not Severity.RED, each.withheld, each.name)))
+    return tuple(sorted(found, key=Finding.order))
 
 
 def _amber(name: str, sentence: str) -> Finding:
@@ -109,8 +109,9 @@ def _surrounding(inventory: Inventory) -> Iterator[Finding]:
     for name in sorted(inventory.foreign_servers):
         yield _amber(
             f"foreign-server {name}",
-            f"Everybody may use the foreign server {name} with the rights of a user mapping for PUBLIC; its foreign "
-            "tables are withheld, and a new one must not be granted to masked sessions.",
+            f"Everybody may use the foreign server {name} with the rights of a user mapping for PUBLIC, and masked "
+            "sessions may make temporary foreign tables of all that it shows; REVOKE USAGE ON FOREIGN SERVER "
+            f"{name} FROM PUBLIC would mend that.",
         )
     for name in sorted(around.public_tables):
         yield _amber(

@@ -11,14 +11,21 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 from hoopproxy.events import Edit
-from hoopproxy.masking.shadows.plpgsql import tree
+from hoopproxy.masking.shadows.plpgsql import run_in, tree
 from hoopproxy.masking.syntax import Unreadable, nodes
 
 type Changes = Callable[[str, int, bool], tuple[Edit, ...]]
 """The changes to one query or expression, given the number of the grammar that reads it, and whether it is what EXECUTE
 runs: an expression that makes SQL."""
 
-_BLANKS = re.compile(r" {2,}")
+SEARCHED_CHARACTERS_MAX = 10_000_000
+"""Of a body, counted for each of its queries: 20,000 characters with 500 different ones, say. Of a larger one nothing
+changes."""
+
+_PIECE = re.compile(r"(?:[^ ]|(?<! ) (?! ))+")
+"""What stands between two blanks or more: those may be anything in the body."""
+
+_VERB = re.compile(r"SELECT|(?<=[pP])[eE][rR][fF][oO][rR][mM]")
 
 
 def changed(body: str, language: str, source: str, changes: Changes) -> tuple[Edit, ...]:
@@ -37,43 +44,46 @@ def changed(body: str, language: str, source: str, changes: Changes) -> tuple[Ed
 
 def _procedure(body: str, source: str, changes: Changes) -> tuple[Edit, ...]:
     edits: list[Edit] = []
-    claimed: list[tuple[int, int]] = []
     found = Counter(_queries(source))
-    for (query, grammar, is_run), count in sorted(found.items(), key=lambda each: -len(each[0][0])):
-        places = [
-            hit.span()
-            for hit in _pattern(query).finditer(body)
-            if not any(start < hit.end() and hit.start() < end for start, end in claimed)
-        ]
-        claimed += places
-        inner = changes(query, grammar, is_run)
-        if inner and len(places) != count:
+    if len(found) * len(body) > SEARCHED_CHARACTERS_MAX:
+        return ()
+    changed = {each: inner for each in found if (inner := changes(*each))}
+    claimed = bytearray(len(body))
+    for each in sorted(found if changed else (), key=lambda each: -len(each[0])):
+        query, inner = each[0], changed.get(each, ())
+        size = len(query)
+        starts = [start for start in _starts(query, body) if claimed.find(1, start, start + size) < 0]
+        for start in starts:
+            claimed[start : start + size] = b"\1" * size
+        if inner and len(starts) != found[each]:
             return ()
-        # Both end alike: where the body says PERFORM, which is longer, the parser says SELECT.
-        edits += (Edit(end - len(query) + each.at, each.removed, each.put) for _, end in places for each in inner)
+        edits += (Edit(start + edit.at, edit.removed, edit.put) for start in starts for edit in inner)
     return tuple(sorted(edits, key=attrgetter("at")))
 
 
-def _pattern(query: str) -> re.Pattern[str]:
-    """What such a query looks like in the body."""
-    pattern, at = "", 0
-    if query.startswith("SELECT "):
-        pattern, at = "(?:SELECT|(?<=[pP])[eE][rR][fF][oO][rR][mM])", len("SELECT")
-    for blanks in _BLANKS.finditer(query, at):
-        pattern += f"{re.escape(query[at : blanks.start()])}.{{{len(blanks[0])}}}"
-        at = blanks.end()
-    return re.compile(pattern + re.escape(query[at:]), re.DOTALL)
+def _starts(query: str, body: str) -> Iterator[int]:
+    """Where such a query begins in the body, one behind the other."""
+    # Where the body says PERFORM, which is longer, the parser says SELECT: both end alike.
+    verb = len("SELECT") if query.startswith("SELECT ") else 0
+    pieces = [(each.start(), each[0]) for each in _PIECE.finditer(query, verb)]
+    place, longest = max(pieces, key=lambda piece: len(piece[1]), default=(0, query))
+    start = 0
+    while (start := body.find(longest, start + place) - place) >= 0:
+        is_one = start + len(query) <= len(body) and all(body.startswith(text, start + at) for at, text in pieces)
+        if is_one and (not verb or _VERB.match(body, start)):
+            yield start
+            start += len(query)
+        else:
+            start += 1
 
 
 def _queries(source: str) -> Iterator[tuple[str, int, bool]]:
     """Every query and expression of a body, as `Changes` takes it; none if it can't be read."""
     try:
-        found = list(nodes(tree(source)))
+        function = tree(source)
     except Unreadable:
         return
-    run = [inside["query"] for kind, inside in found if kind in ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors")]
-    run += [inside for kind, inside in found if kind == "dynquery"]
-    texts = {each["PLpgSQL_expr"]["query"] for each in run}
-    for kind, inside in found:
+    run = run_in(function)
+    for kind, inside in nodes(function):
         if kind == "PLpgSQL_expr":
-            yield inside["query"], inside["parseMode"], inside["query"] in texts
+            yield inside["query"], inside["parseMode"], inside["query"] in run

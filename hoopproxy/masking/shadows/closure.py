@@ -54,6 +54,11 @@ class _Judging:
         self.relations = {oid: _CLEAN for oid in inventory.relations}
         self.functions = {oid: _CLEAN for oid in inventory.functions}
         self.relations.update((oid, _MASKED) for oid in self._columns)
+        self._counted = {
+            each.oid: fed
+            for each in inventory.relations.values()
+            if (fed := next((oid for oid, number in each.feeds if number in protected.get(oid, ())), None))
+        }
         self._open = {name for name, schema in inventory.schemas.items() if PUBLIC in schema.create}
 
     # To a fixed point ------------------------------------------------------------------------------------------------
@@ -80,6 +85,12 @@ class _Judging:
             return _withheld(
                 f"{name} can't be used in this session, because it shows rows of another server, or of this one, with "
                 "rights that are not the session's."
+            )
+        if fed := self._counted.get(relation.oid):
+            table = self._inventory.relations[fed]
+            return _withheld(
+                f"{name} can't be used in this session, because it counts values of {table.schema}.{table.name} that "
+                "are masked."
             )
         if relation.row_security and (why := unrestated(self._inventory, relation, self._role, self._columns)):
             return _withheld(f"{name} can't be used in this session, because its row security {why}.")
@@ -131,7 +142,7 @@ class _Judging:
         used = self.texts.functions.get(function.oid)
         if function.is_definer:
             return self._definer(function, name, used)
-        if used is None or used.problem:
+        if used is None or (used.problem and not self._touches(used)):
             return _BOUNDED
         if self._touches(used) or self._is_sibling(function):
             is_clonable = not (function.is_trigger or self._out_of_reach(used) or self._ends_transactions(function))
@@ -140,12 +151,12 @@ class _Judging:
 
     def _definer(self, function: Function, name: str, used: Uses | None) -> Verdict:
         """With its owner's rights it shows what its text reads, or what a caller gets it to read instead."""
-        if function.language != "sql" or used is None or used.problem:
+        if used is None or function.is_trigger or (used.problem and not self._touches(used)):
             return _withheld(
                 f"The function {name} can't be used in this session, because it runs with its owner's rights and "
                 "can't be proved to show nothing that is masked."
             )
-        if self._is_safe(function, used) and not self._is_sibling(function):
+        if function.language == "sql" and self._is_safe(function, used) and not self._is_sibling(function):
             return _CLEAN
         if used.is_written:
             return _withheld(
@@ -231,6 +242,7 @@ class _Judging:
             self._is_proven(used)
             and not used.is_written
             and not used.is_loose
+            and not (used.is_counting and self._counted)
             and not self._open
             and "\\" not in function.definition
             and reaching.POLYMORPHIC.isdisjoint(function.argument_types)

@@ -11,15 +11,12 @@ from zope.interface import implementer
 
 from hoopproxy.events import Action, Forward, Statement
 from hoopproxy.interfaces import IRewriting
+from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX, Itself
 from hoopproxy.masking.shadows.moves import Move
 from hoopproxy.masking.shadows.places import Places, Sight
 from hoopproxy.masking.shadows.rewriting import Rewritten, rewritten, single
 from hoopproxy.masking.shadows.spelling import listed
 from hoopproxy.masks import Shadow
-
-SHORT_CHARACTERS_MAX = 4096
-"""An application's own statements are shorter, and come again: they are remembered. Longer ones are read each time, in
-a thread, as that may take longer than other sessions should wait."""
 
 LONG_CHARACTERS_MAX = 262_144
 """Longer texts are sent as they are, and so are those with too large a tree (`rewriting.TREE_BYTES_MAX`): a tree takes
@@ -48,12 +45,12 @@ class Rewritings:
 
     def __init__(self, elsewhere: Elsewhere) -> None:
         self._elsewhere = elsewhere
-        self._memories = lru_cache(maxsize=SHADOWS_MAX)(lambda same: Memory(same.shadow, elsewhere))
+        self._memories = lru_cache(maxsize=SHADOWS_MAX)(lambda same: Memory(same.value, elsewhere))
 
     def begin(self, shadow: Shadow, search_path: str | None = None) -> "ShadowRewriting":
         """What rewrites one connection's statements. `search_path` is what its client chose at the start, if it did."""
         path = shadow.path if search_path is None else listed(search_path)
-        return ShadowRewriting(self._memories(_Same(shadow)), Places.along(path))
+        return ShadowRewriting(self._memories(Itself(shadow)), Places.along(path))
 
 
 class Memory:
@@ -126,18 +123,3 @@ class ShadowRewriting:
         self._prepared[key] = moves
         if len(self._prepared) > PREPARED_MAX:
             del self._prepared[next(iter(self._prepared))]
-
-
-class _Same:
-    """A shadow as a key: it is equal to itself alone, and lives as long as a memory of it."""
-
-    __slots__ = ("shadow",)
-
-    def __init__(self, shadow: Shadow) -> None:
-        self.shadow = shadow
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.shadow is self.shadow
-
-    def __hash__(self) -> int:
-        return id(self.shadow)

@@ -60,11 +60,6 @@ class Closure:
     texts: Texts
 
     @property
-    def clean(self) -> frozenset[int]:
-        """Relations that may be granted as they are; a protected one is not among them."""
-        return frozenset(oid for oid, verdict in self.relations.items() if verdict.fate is Fate.CLEAN)
-
-    @property
     def clean_functions(self) -> frozenset[int]:
         """Functions that may be granted: what they show is nothing protected, or what their caller may see. No others
         may be, whether they are SECURITY DEFINER or not."""

@@ -23,6 +23,10 @@ class Finding:
     sentence: str
     withheld: bool = False
 
+    def order(self) -> tuple[bool, bool, str]:
+        """Sorts the worst first."""
+        return self.severity is not Severity.RED, self.withheld, self.name
+
 
 def blocking(findings: tuple[Finding, ...], accepted: frozenset[str]) -> tuple[Finding, ...]:
     """Those that close the database."""

@@ -5,9 +5,8 @@ Knows not what changed: that is read anew. Rows of a catalog carry the number of
 out, and so are login roles of ours, which come and go.
 """
 
+from hoopproxy.masking.shadows.naming import GROUP_CHARACTERS, LOGIN
 from hoopproxy.rooms import Rows
-
-_LOGIN = "'^hp_[0-9a-f]{12}_[0-9a-f]{16}$'"
 
 _OF_RELATIONS = {
     "pg_attribute": "attrelid",
@@ -55,11 +54,11 @@ QUESTION = f"""
 WITH passing_schemas AS (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_'),
 passing_relations AS (SELECT oid FROM pg_class WHERE relpersistence = 't'),
 logins AS (SELECT oid, rolname, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls AS has_power
-    FROM pg_roles WHERE rolname ~ {_LOGIN})
+    FROM pg_roles WHERE rolname ~ '^{LOGIN}$')
 SELECT concat_ws(' ', {", ".join(_PARTS)}),
     (SELECT string_agg(rolname, ' ') FROM logins WHERE has_power OR oid IN (
         SELECT m.member FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN logins l ON l.oid = m.member
-        WHERE g.rolname <> left(l.rolname, 15)))
+        WHERE g.rolname <> left(l.rolname, {GROUP_CHARACTERS})))
 """
 """One row: the fingerprint, and login roles of ours that have more than their group gives them."""
 

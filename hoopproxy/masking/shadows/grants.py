@@ -84,8 +84,8 @@ class Lacks:
             yield Finding(
                 Severity.RED,
                 f"provisioner {owner}",
-                f"The provisioner {who} has not the rights of {owner}, which owns {some(sorted(found))}, so masked "
-                f"sessions get nothing of that; {mend}.",
+                f"The provisioner {who} does not have the rights of {owner}, which owns {some(sorted(found))}, so "
+                f"masked sessions get nothing of that; {mend}.",
                 withheld=True,
             )
 

@@ -6,7 +6,8 @@ they follow from it. Where that isn't clear nothing is named, and the server dec
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from hoopproxy.masking.shadows.quoting import dotted
@@ -26,22 +27,28 @@ _STAR = "*"
 
 def completed(select: Node, twin: Twin) -> Iterator[Put]:
     """What is to be named in the GROUP BY of a query besides what is."""
-    groups = [_meant(each, select) for each in select.get("groupClause", ())]
-    grouped = {name for _, name in groups if name}
-    at = next((where for where, name in groups if name), 0)
-    if not at or any("GroupingSet" in each for each in select["groupClause"]):
+    clause = select.get("groupClause", ())
+    sources = [each for each in _sources(select.get("fromClause", ()), twin) if each[1].primary_key] if clause else []
+    if not sources or any("GroupingSet" in each for each in clause):
         return
+    values = [each["ResTarget"]["val"] for each in select.get("targetList", ())]
+    shown = list(takewhile(lambda value: not _is_star(value), values))
+    groups = [_meant(each, shown) for each in clause]
+    grouped = {name for _, name in groups if name}
+    sources = [(alias, known) for alias, known in sources if _has_key(alias, known, grouped)]
+    if not sources:
+        return
+    used = set(_used([select.get(clause) for clause in _CLAUSES]))
     missing: dict[str, None] = {}
-    for alias, known in _sources(select.get("fromClause", []), twin):
-        if known.primary_key and all(_is_among(alias, each, grouped) for each in known.primary_key):
-            used = set(_used([select.get(clause) for clause in _CLAUSES]))
-            is_all = _is_among(alias, _STAR, used)
-            for column in known.columns:
-                if (is_all or _is_among(alias, column, used)) and not _is_among(alias, column, grouped):
-                    missing[dotted(alias, column)] = None
-            if (alias,) in used - grouped and alias not in known.columns:
-                missing[f"{dotted(alias)}.*"] = None
+    for alias, known in sources:
+        is_all = _is_among(alias, _STAR, used)
+        for column in known.columns:
+            if (is_all or _is_among(alias, column, used)) and not _is_among(alias, column, grouped):
+                missing[dotted(alias, column)] = None
+        if (alias,) in used and (alias,) not in grouped and alias not in known.columns:
+            missing[f"{dotted(alias)}.*"] = None
     if missing:
+        at = next(where for where, name in groups if name)
         yield Put(at, "".join(f"{each}, " for each in missing))
 
 
@@ -53,30 +60,32 @@ def _is_among(alias: str, column: str, names: set[_Name]) -> bool:
     return (alias, column) in names or (column,) in names
 
 
-def _meant(group: Node, select: Node) -> tuple[int, _Name]:
-    """Where an item of GROUP BY stands, and the column that it is; a number means a column of the result."""
+def _has_key(alias: str, known: Shadowed, grouped: set[_Name]) -> bool:
+    return all(_is_among(alias, each, grouped) for each in known.primary_key)
+
+
+def _meant(group: Node, shown: Sequence[Node]) -> tuple[int, _Name]:
+    """Where an item of GROUP BY stands, and the column that it is; a number means one of the values that are shown."""
     kind, inside = opened(group)
     name: _Name = ()
     if kind == "ColumnRef":
         name = _name(inside)
-    elif kind == "A_Const" and (number := inside.get("ival", {}).get("ival", 0)) > 0:
-        targets = [each["ResTarget"]["val"] for each in select.get("targetList", [])[:number]]
-        if len(targets) == number and not any(_is_star(each) for each in targets):
-            name = _name(targets[-1].get("ColumnRef", {}))
+    elif kind == "A_Const" and 0 < (number := inside.get("ival", {}).get("ival", 0)) <= len(shown):
+        name = _name(shown[number - 1].get("ColumnRef", {}))
     return inside.get("location", 0), name
 
 
-def _sources(items: list[Node], twin: Twin) -> Iterator[tuple[str, Shadowed]]:
+def _sources(items: Sequence[Node], twin: Twin) -> Iterator[tuple[str, Shadowed]]:
     """The twins of a FROM, those in joins included, by the name that the query has for each."""
     found: list[tuple[str, Node]] = []
-    todo = list(items)
+    todo = [*reversed(items)]
     while todo:
-        kind, inside = opened(todo.pop(0))
+        kind, inside = opened(todo.pop())
         if kind == "RangeVar":
             alias = inside.get("alias", {})
             found.append((alias.get("aliasname", inside["relname"]), {} if "colnames" in alias else inside))
         elif kind == "JoinExpr" and "alias" not in inside:  # else its names are hidden
-            todo[:0] = inside["larg"], inside["rarg"]
+            todo += inside["rarg"], inside["larg"]
     counted = Counter(alias for alias, _ in found)
     for alias, relation in found:
         if relation and counted[alias] == 1 and (known := twin(relation)):

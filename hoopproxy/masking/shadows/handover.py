@@ -13,7 +13,7 @@ from hoopproxy.masking.shadows.fates import Taken
 from hoopproxy.masking.shadows.findings import Finding, Severity
 from hoopproxy.masking.shadows.grants import comment, cut
 from hoopproxy.masking.shadows.inventory import PUBLIC, Function, Inventory, Moved, Relation
-from hoopproxy.masking.shadows.naming import owner_role
+from hoopproxy.masking.shadows.naming import STAMP, owner_role
 from hoopproxy.masking.shadows.notes import DEFAULT, callable_, of_column, table
 from hoopproxy.masking.shadows.quoting import quoted
 
@@ -44,7 +44,7 @@ class Handover:
             yield from self._returned(each)
         if self._moved != self._before and self._is_kept:
             owner = owner_role(self._inventory.database)
-            yield comment(f"ROLE {quoted(owner)}", f"hoopproxy {orjson.dumps(self._moved).decode()}")
+            yield comment(f"ROLE {quoted(owner)}", STAMP + orjson.dumps(self._moved).decode())
 
     def findings(self) -> tuple[Finding, ...]:
         """What the provisioner may not take from PUBLIC, so that masks would not hold."""
@@ -107,8 +107,8 @@ class Handover:
             Severity.RED,
             f"public-grant {what.schema}.{name}",
             f"Everybody may use {what.schema}.{name}, masked sessions too, and the provisioner {who} may not take that "
-            f"from PUBLIC, as it has not the rights of the owner; GRANT {quoted(what.owner)} TO {quoted(who)} would "
-            "mend that.",
+            f"from PUBLIC, as it does not have the rights of the owner; GRANT {quoted(what.owner)} TO {quoted(who)} "
+            "would mend that.",
         )
 
 

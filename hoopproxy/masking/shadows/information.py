@@ -42,6 +42,11 @@ def copies(views: Mapping[str, str], role: str, schema: str) -> Mapping[str, str
     }
 
 
+def columns(definition: str) -> tuple[str, ...]:
+    """The columns of a view whose query the server printed."""
+    return _read(definition).columns
+
+
 @lru_cache(maxsize=512)
 def _read(definition: str) -> "_View":
     """Servers of one version print the same, and every mask set asks for it."""
@@ -53,10 +58,16 @@ class _View:
 
     def __init__(self, definition: str) -> None:
         self._text = definition.rstrip().removesuffix(";").encode()
+        trees = list(statements(definition))
+        query = trees[0]["SelectStmt"]
+        while "larg" in query:
+            query = query["larg"]
+        targets = [each["ResTarget"] for each in query["targetList"]]
+        self.columns = tuple(
+            each["name"] if "name" in each else strings(each["val"]["ColumnRef"]["fields"])[-1] for each in targets
+        )
         self._found = [
-            (kind, inside)
-            for kind, inside in nodes(list(statements(definition)))
-            if kind in ("FuncCall", "RangeVar", "SQLValueFunction")
+            (kind, inside) for kind, inside in nodes(trees) if kind in ("FuncCall", "RangeVar", "SQLValueFunction")
         ]
         ranges = [inside for kind, inside in self._found if kind == "RangeVar"]
         self.views = {each["relname"] for each in ranges if each.get("schemaname") == ORIGINAL}

@@ -8,7 +8,7 @@ in pg_catalog alone, so that all others come qualified. Knows not what becomes o
 from collections.abc import Iterable
 
 from hoopproxy.masking.shadows import surroundings
-from hoopproxy.masking.shadows.naming import GROUP
+from hoopproxy.masking.shadows.naming import GROUP, LOGIN
 from hoopproxy.masking.shadows.quoting import literal
 
 SEARCH_PATH = "pg_catalog, pg_temp"
@@ -45,8 +45,8 @@ SELECT row_to_json(q) FROM (SELECT
     current_setting('server_version_num')::int AS server_version,
     current_user AS provisioner,
     (SELECT json_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'USAGE')) AS provisioner_roles,
-    (SELECT json_agg(extname) FROM pg_extension) AS extensions,
-    (SELECT json_agg(DISTINCT srvname) FROM pg_user_mappings WHERE umuser = 0) AS foreign_servers,
+    (SELECT json_agg(s.srvname) FROM pg_foreign_server s, aclexplode(s.srvacl) x WHERE x.grantee = 0
+        AND s.oid IN (SELECT srvid FROM pg_user_mappings WHERE umuser = 0)) AS foreign_servers,
     has_database_privilege(d.oid, 'CREATE') AS may_create,
     pg_get_userbyid(d.datdba) AS database_owner,
     {_grants("d.datacl", "d", "d.datdba")} AS grants,
@@ -69,7 +69,7 @@ WITH RECURSIVE up(member, role) AS (
 ),
 within AS (SELECT up.member, json_agg(g.rolname) AS roles FROM up JOIN pg_roles g ON g.oid = up.role GROUP BY up.member)
 SELECT row_to_json(q) FROM (SELECT
-    r.rolname AS name, r.rolsuper, r.rolcanlogin, r.rolbypassrls, r.rolreplication, r.rolcreaterole,
+    r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
     within.roles AS member_of, shobj_description(r.oid, 'pg_authid') AS comment,
     (SELECT json_agg(c) FROM unnest({_settings("0", "r.oid")} || {_settings("d.oid", "r.oid")}) c) AS settings
 FROM pg_roles r JOIN pg_database d ON d.datname = current_database() LEFT JOIN within ON within.member = r.oid) q
@@ -77,7 +77,7 @@ FROM pg_roles r JOIN pg_database d ON d.datname = current_database() LEFT JOIN w
 
 _SCHEMAS = f"""
 SELECT row_to_json(q) FROM (SELECT
-    n.oid::int8, n.nspname AS name, o.rolname AS owner, obj_description(n.oid, 'pg_namespace') AS comment,
+    n.nspname AS name, o.rolname AS owner, obj_description(n.oid, 'pg_namespace') AS comment,
     {_grants("n.nspacl", "n", "n.nspowner")} AS grants
 FROM pg_namespace n JOIN pg_roles o ON o.oid = n.nspowner WHERE {_SYSTEM} ORDER BY n.nspname) q
 """
@@ -86,7 +86,7 @@ FROM pg_namespace n JOIN pg_roles o ON o.oid = n.nspowner WHERE {_SYSTEM} ORDER 
 _RELATIONS = f"""
 SELECT row_to_json(q) FROM (SELECT
     c.oid::int8, n.nspname AS schema, c.relname AS name, c.relkind AS kind, o.rolname AS owner,
-    c.relispartition AS is_partition, c.relrowsecurity AS row_security,
+    c.relrowsecurity AS row_security,
     (SELECT json_agg(json_build_array(
         a.attnum, a.attname, a.atttypid::int8, a.atttypmod, format_type(a.atttypid, a.atttypmod),
         CASE WHEN a.attcollation <> t.typcollation
@@ -106,12 +106,13 @@ SELECT row_to_json(q) FROM (SELECT
         CASE WHEN pg_get_expr(i.indexprs, c.oid) LIKE '%.*%' THEN '{{0}}' ELSE i.indkey::int2[] || ARRAY(
             SELECT w.refobjsubid::int2 FROM pg_depend w WHERE w.classid = 'pg_class'::regclass
             AND w.objid = i.indexrelid AND w.refclassid = 'pg_class'::regclass AND w.refobjid = c.oid) END,
-        CASE WHEN i.indpred IS NOT NULL OR i.indexprs IS NOT NULL THEN pg_get_indexdef(i.indexrelid) END))
+        CASE WHEN i.indpred IS NOT NULL OR i.indexprs IS NOT NULL THEN pg_get_indexdef(i.indexrelid) END,
+        i.indkey::int2[]))
         FROM pg_index i WHERE i.indrelid = c.oid) AS indexes,
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END AS definition,
     EXISTS (SELECT FROM pg_options_to_table(c.reloptions) x
         WHERE x.option_name = 'security_invoker' AND x.option_value::bool) AS is_invoker,
-    (SELECT json_agg(json_build_array(p.polname, p.polpermissive, p.polcmd,
+    (SELECT json_agg(json_build_array(p.polname,
         ARRAY(SELECT CASE r WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r) END FROM unnest(p.polroles) r),
         pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid)) ORDER BY p.polname)
         FROM pg_policy p WHERE p.polrelid = c.oid) AS policies,
@@ -124,8 +125,14 @@ SELECT row_to_json(q) FROM (SELECT
         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped) AS column_grants,
     (SELECT json_agg(json_build_array(pg_get_constraintdef(k.oid), k.conkey) ORDER BY k.conname)
         FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c') AS checks,
-    (SELECT json_agg(json_build_array(k.conkey, k.confrelid::int8, k.confkey) ORDER BY k.conname)
+    (SELECT json_agg(json_build_array(k.conkey, k.confrelid::int8, k.confkey, k.confdeltype, k.confupdtype)
+        ORDER BY k.conname)
         FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f') AS foreign_keys,
+    CASE c.relkind WHEN 'S' THEN (SELECT json_agg(json_build_array(f.adrelid::int8, f.adnum)) FROM (
+        SELECT f.adrelid, f.adnum FROM pg_depend w JOIN pg_attrdef f ON f.oid = w.objid
+        WHERE w.classid = 'pg_attrdef'::regclass AND w.refclassid = 'pg_class'::regclass AND w.refobjid = c.oid
+        UNION SELECT w.refobjid, w.refobjsubid FROM pg_depend w WHERE w.classid = 'pg_class'::regclass
+        AND w.objid = c.oid AND w.refclassid = 'pg_class'::regclass AND w.refobjsubid > 0) f) END AS feeds,
     pg_get_expr(c.relpartbound, c.oid) AS bound,
     CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
     (SELECT x.extname FROM pg_depend w JOIN pg_extension x ON x.oid = w.refobjid
@@ -137,10 +144,10 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_SYSTEM} ORDER BY c.oid) 
 _FUNCTIONS = f"""
 SELECT row_to_json(q) FROM (SELECT
     p.oid::int8, n.nspname AS schema, p.proname AS name, p.prokind AS kind, o.rolname AS owner, l.lanname AS language,
-    l.lanpltrusted AS is_trusted, p.prosecdef AS is_definer, p.provolatile AS volatility,
+    l.lanpltrusted AS is_trusted, p.prosecdef AS is_definer,
     format('%I(%s)', p.proname, (SELECT string_agg(format_type(t, NULL), ', ' ORDER BY i)
         FROM unnest(p.proargtypes) WITH ORDINALITY a(t, i))) AS signature,
-    p.proargtypes::oid[]::int8[] AS argument_types, p.prorettype::int8 AS result_type,
+    p.proargtypes::oid[]::int8[] AS argument_types,
     CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END AS definition,
     coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) AS body, p.proconfig AS settings,
     {_grants("p.proacl", "f", "p.proowner")} AS grants,
@@ -151,15 +158,11 @@ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON 
 JOIN pg_language l ON l.oid = p.prolang WHERE {_SYSTEM} ORDER BY p.oid) q
 """
 
-_TYPES = f"""
-SELECT row_to_json(q) FROM (SELECT t.oid::int8, format_type(t.oid, NULL) AS name,
-    CASE t.typtype WHEN 'd' THEN t.typbasetype::int8 END AS below
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
-WHERE (n.nspname = 'pg_catalog' OR {_SYSTEM}) AND (t.typrelid = 0 OR c.relkind = 'c')
-AND NOT EXISTS (SELECT FROM pg_type e WHERE e.oid = t.typelem AND e.typrelid <> 0)) q
+_DOMAINS = """
+SELECT row_to_json(q) FROM (SELECT oid::int8, typbasetype::int8 AS below FROM pg_type WHERE typtype = 'd') q
 """
 
-_DEFAULTS = """
+_DEFAULTS = f"""
 SELECT row_to_json(q) FROM (SELECT r.rolname AS name, NOT EXISTS (
     SELECT FROM pg_default_acl a WHERE a.defaclrole = r.oid AND a.defaclobjtype = 'f' AND a.defaclnamespace = 0
     AND NOT EXISTS (SELECT FROM aclexplode(a.defaclacl) x WHERE x.grantee = 0)
@@ -169,7 +172,7 @@ SELECT row_to_json(q) FROM (SELECT r.rolname AS name, NOT EXISTS (
 ) AS is_public
 FROM pg_roles r WHERE r.rolname !~ '^pg_' AND (
     r.oid IN (SELECT relowner FROM pg_class UNION SELECT proowner FROM pg_proc)
-    OR r.rolname !~ '^hp_[0-9a-f]{12}_[0-9a-f]{16}$' AND EXISTS (
+    OR r.rolname !~ '^{LOGIN}$' AND EXISTS (
         SELECT FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND has_schema_privilege(r.oid, n.oid, 'CREATE')))) q
 """
 
@@ -218,7 +221,7 @@ _STATEMENTS = (
     _SCHEMAS,
     _RELATIONS,
     _FUNCTIONS,
-    _TYPES,
+    _DOMAINS,
     _DEFAULTS,
     _INFORMATION_VIEWS,
     _RIGHTS,

@@ -3,9 +3,10 @@
 Either all of it stands afterwards, and no masked session can read what it must not, or nothing was changed.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from hoopproxy.errors import SqlFailed
 from hoopproxy.masking.shadows import answers
@@ -13,15 +14,14 @@ from hoopproxy.masking.shadows.findings import Finding
 from hoopproxy.masking.shadows.inquiries import inquiry
 from hoopproxy.masking.shadows.installed import leaks
 from hoopproxy.masking.shadows.inventory import Inventory
+from hoopproxy.masking.shadows.locks import LOCK_PAUSE_S, LOCKED, blocked, unhurried
 from hoopproxy.masking.shadows.plan import Plan, uninstall
+from hoopproxy.masking.shadows.shared_desk import sense_wanted
 from hoopproxy.masking.shadows.steps import BEGIN, COMMIT, Step
 from hoopproxy.masks import MaskSet
-from hoopproxy.rooms import IDesk
+from hoopproxy.rooms import IDesk, Rows
 
 type Planning = Callable[[Inventory], Plan]
-
-type Elsewhere = Callable[..., Awaitable[Any]]
-"""Calls a function with its arguments where it holds up nobody."""
 
 
 class Leaking(Exception):
@@ -41,50 +41,56 @@ class Installed:
     failed: tuple[tuple[str, str], ...] = ()
 
 
-async def directly(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function here and now: for those who hold up nobody."""
-    return function(*arguments)
+async def taken(desk: IDesk, roles: Iterable[str]) -> Inventory:
+    """The inventory of a database, in nobody's way. @raise Blocked, SqlFailed, SessionError"""
+    pause = partial(desk.ask, f"SELECT pg_catalog.pg_sleep({LOCK_PAUSE_S})")
+    return _read(await unhurried(desk.ask, inquiry(roles), pause))
 
 
-async def taken(desk: IDesk, roles: Iterable[str], elsewhere: Elsewhere = directly) -> Inventory:
-    """The inventory of a database. @raise SqlFailed, SessionError"""
-    found: Inventory = await elsewhere(answers.read, await desk.ask(inquiry(roles)))
-    return found
+async def install(desk: IDesk, sets: Sequence[MaskSet], planning: Planning) -> Installed:
+    """Make what `planning` says of the database.
 
-
-async def install(
-    desk: IDesk, sets: Sequence[MaskSet], planning: Planning, elsewhere: Elsewhere = directly
-) -> Installed:
-    """Make what `planning` says of the database. @raise Leaking, SqlFailed, SessionError: nothing was changed."""
+    @raise Leaking, Blocked, SqlFailed, SessionError: nothing was changed
+    """
     roles = sorted({each.role for each in sets})
-    await desk.ask("; ".join(BEGIN))
-    try:
-        inventory = await taken(desk, roles, elsewhere)
-        plan: Plan = await elsewhere(planning, inventory)
+    async with _transaction(desk):
+        inventory = _read(await desk.ask(inquiry(roles)))
+        plan = planning(inventory)
         failed = await _done(desk, plan.steps)
         if plan.steps:
-            inventory = await taken(desk, roles, elsewhere)
+            inventory = _read(await desk.ask(inquiry(roles)))
         if found := tuple(leak for one in plan.sets.values() for leak in leaks(inventory, one)):
             raise Leaking((*found, *plan.blocking))
-        await desk.ask(COMMIT)
-    except BaseException:
-        await _back(desk)
-        raise
     return Installed(plan, inventory, failed)
 
 
-async def remove(desk: IDesk, elsewhere: Elsewhere = directly) -> tuple[Inventory, tuple[Step, ...]]:
-    """Take all of it away; what there was, and what was said. @raise SqlFailed, SessionError: nothing was changed."""
-    await desk.ask("; ".join(BEGIN))
-    try:
-        inventory = await taken(desk, (), elsewhere)
+async def remove(desk: IDesk) -> tuple[Inventory, tuple[Step, ...]]:
+    """Take all of it away; what there was, and what was said. @raise Blocked, SqlFailed, SessionError: nothing was
+    changed."""
+    async with _transaction(desk):
+        inventory = _read(await desk.ask(inquiry(())))
         steps = uninstall(inventory)
         await _done(desk, steps)
-        await desk.ask(COMMIT)
-    except BaseException:
-        await _back(desk)
-        raise
     return inventory, steps
+
+
+@asynccontextmanager
+async def _transaction(desk: IDesk) -> AsyncIterator[None]:
+    """All that is done within, or nothing. @raise Blocked: it would have had to wait for somebody for too long."""
+    try:
+        await desk.ask("; ".join(BEGIN))
+        yield
+        await desk.ask(COMMIT)
+    except BaseException as why:
+        await _back(desk)
+        if isinstance(why, SqlFailed) and why.sqlstate in LOCKED:
+            raise await blocked(desk.ask, why) from why
+        raise
+
+
+def _read(answer: tuple[Rows, ...]) -> Inventory:
+    with sense_wanted():
+        return answers.read(answer)
 
 
 async def _done(desk: IDesk, steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
@@ -101,11 +107,13 @@ async def _done(desk: IDesk, steps: Sequence[Step]) -> tuple[tuple[str, str], ..
 
 
 async def _tried(desk: IDesk, steps: Sequence[Step]) -> str:
-    """Why they could not all be done, "" when they were."""
+    """Why they could not all be done, "" when they were. @raise SqlFailed: somebody else's lock was in the way."""
     try:
         said = "; ".join(statement.rstrip().rstrip(";") for step in steps for statement in step.said)
         await desk.ask(f"SAVEPOINT hoopproxy; {said}; RELEASE hoopproxy")
     except SqlFailed as why:
+        if why.sqlstate in LOCKED:  # that is nothing about the object, and passes
+            raise
         await desk.ask("ROLLBACK TO hoopproxy; RELEASE hoopproxy")
         return why.message
     return ""

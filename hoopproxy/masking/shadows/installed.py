@@ -14,7 +14,7 @@ from hoopproxy.masking.shadows.inventory import Inventory, Relation, Rights
 from hoopproxy.masking.shadows.kept import Kept
 from hoopproxy.masking.shadows.naming import set_of_schema
 from hoopproxy.masking.shadows.planned import PlannedSet
-from hoopproxy.masking.shadows.rights import NOTHING
+from hoopproxy.masking.shadows.rights import NOTHING, beyond
 from hoopproxy.masks import Named, Origin, Shadow, Shadowed
 
 
@@ -41,13 +41,14 @@ def shadow(inventory: Inventory, one: PlannedSet) -> Shadow:
     return Shadow(
         mask_set=one.mask_set.name,
         path=fresh_path(inventory, one.mask_set.role),
-        bearers=_bearers(inventory, {name for _, name in {*relations, *withheld}}),
+        bearers=_bearers(inventory, {name for _, name in {*relations, *withheld, *one.silenced}}),
         calls=_calls(inventory, {name for _, name in {*clones, *withheld}}),
         relations=relations,
         functions=clones,
         withheld=withheld,
         origins=origins,
         tripwire={oid: frozenset(numbers) for oid, numbers in one.protected.items()},
+        silenced=one.silenced,
     )
 
 
@@ -64,30 +65,25 @@ def leaks(inventory: Inventory, one: PlannedSet) -> Iterator[Finding]:
         if (relation := inventory.relations.get(oid)) is not None:
             for column in sorted(held.select & _hidden(relation, one)):
                 yield _leak(one, "read", f"{relation.schema}.{relation.name}.{column}")
-            if more := _beyond(held, most.relations.get(oid, NOTHING)):
+            if more := beyond(held, most.relations.get(oid, NOTHING)):
                 yield _more(one, more, relation)
+            elif more := beyond(replace(held, select=frozenset()), one.bounds.get(oid, NOTHING)):
+                yield _telling(one, more, relation)
         elif (twin := inventory.own.relations.get(oid)) is not None and held.select:
             original = inventory.relation(*twins.get((twin.schema, twin.name), ("", "")))
             if set_of_schema(twin.schema) != one.mask_set.name:
                 yield _leak(one, "read", f"{twin.schema}.{twin.name}")
-            elif original is not None and (more := _beyond(held, most.relations.get(original.oid, NOTHING))):
+            elif original is not None and (more := beyond(held, most.relations.get(original.oid, NOTHING))):
                 yield _more(one, more, original)
+            elif original is not None:
+                written = Rights(insert=held.insert, update=held.update, whole=held.whole - {"SELECT"})
+                if more := beyond(written, one.bounds.get(original.oid, NOTHING)):
+                    yield _telling(one, more, original)
     kept = Kept(inventory, one.closure.role, one.closure.relations, one.closure.functions)
     for oid in sorted(rights.functions & inventory.functions.keys()):
         function = inventory.functions[oid]
         if kept.keeps(function) or oid not in most.functions:
             yield _leak(one, "call", f"{function.schema}.{function.signature}")
-
-
-def _beyond(held: Rights, most: Rights) -> str:
-    """The first right in `held` that is not in `most`, "" where there is none."""
-    words = (
-        *("SELECT" for _ in held.select - most.select),
-        *("INSERT" for _ in held.insert - most.insert),
-        *("UPDATE" for _ in held.update - most.update),
-        *sorted(held.whole - most.whole),
-    )
-    return next(iter(words), "")
 
 
 def _more(one: PlannedSet, word: str, relation: Relation) -> Finding:
@@ -97,6 +93,16 @@ def _more(one: PlannedSet, word: str, relation: Relation) -> Finding:
         f"beyond-account {name}",
         f"Masked sessions ({one.mask_set.name}) may {word} {name}, and their account {one.mask_set.role} may not; "
         "install the masks again, which takes it away.",
+    )
+
+
+def _telling(one: PlannedSet, word: str, relation: Relation) -> Finding:
+    name = f"{relation.schema}.{relation.name}"
+    return Finding(
+        Severity.RED,
+        f"telling {name}",
+        f"Masked sessions ({one.mask_set.name}) may {word} {name}, which could tell masked values by now: look at new "
+        "triggers, constraints and grants there, and install the masks again, which takes it away.",
     )
 
 

@@ -37,11 +37,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RowPolicy:
-    """One policy of row security. `command` is ALL, SELECT, INSERT, UPDATE or DELETE; `roles` hold PUBLIC or names."""
+    """One policy of row security; `roles` hold PUBLIC or names."""
 
     name: str
-    is_permissive: bool
-    command: str
     roles: frozenset[str]
     using: str
     check: str
@@ -68,8 +66,10 @@ class Relation:
     everybody may read: partition bounds, CHECKs, index predicates and expressions, by the kind (`check`, `partition
     bound`, `partition key`, `index`). `unique_columns` are those whose values a unique or exclusion index compares;
     `compared` are sets of columns that one constraint looks at together, `references` are columns, and of the table
-    that a foreign key finds their values in the OID and the column's number. `indexes` are the columns of each index,
-    those that it merely includes among them.
+    that a foreign key finds their values in the OID and the column's number. `cascades` are OIDs of such tables, with
+    what happens there (`DELETE`, `UPDATE`) and what that does to rows here. `indexes` are the columns of each index,
+    those that it merely includes among them; `mixed` are those that a unique index compares as one value, in an
+    expression. `feeds` are the columns that a sequence counts for: their table's OID and their number.
     """
 
     oid: int
@@ -79,7 +79,6 @@ class Relation:
     owner: str
     columns: tuple[Column, ...]
     parents: tuple[int, ...] = ()
-    is_partition: bool = False
     primary_key: tuple[str, ...] = ()
     unique_columns: frozenset[str] = frozenset()
     definition: str = ""
@@ -93,7 +92,10 @@ class Relation:
     extension: str = ""
     compared: tuple[frozenset[str], ...] = ()
     references: tuple[tuple[str, int, int], ...] = ()
+    cascades: tuple[tuple[int, str, str], ...] = ()
     indexes: tuple[frozenset[str], ...] = ()
+    mixed: tuple[frozenset[str], ...] = ()
+    feeds: tuple[tuple[int, int], ...] = ()
 
     def column(self, name: str) -> Column | None:
         """The column of that name."""
@@ -118,9 +120,7 @@ class Function:
     language: str
     is_trusted: bool
     is_definer: bool
-    volatility: str
     argument_types: tuple[int, ...]
-    result_type: int
     definition: str
     body: str
     settings: tuple[str, ...] = ()
@@ -131,10 +131,8 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A schema, with who may use it and create in it."""
+    """A schema: its owner, and who may use it and create in it."""
 
-    oid: int
-    name: str
     owner: str
     usage: frozenset[str]
     create: frozenset[str]
@@ -146,9 +144,7 @@ class Role:
 
     name: str
     is_superuser: bool
-    can_login: bool
     bypasses_row_security: bool
-    is_replication: bool
     creates_roles: bool
     member_of: frozenset[str]
     settings: tuple[str, ...] = ()
@@ -217,8 +213,8 @@ class Inventory:
     `default_acl_public` tells for each role that made or may make objects whether everybody may execute its next
     function. `information_views` maps the views of information_schema to their queries. `installed` maps the names of
     mask sets found here to the digest of the plan that made them. `public` are the privileges of everybody on the
-    database; `settings` its own defaults (`search_path=app`). `domains` maps a domain to the type below it.
-    `system_relations` and `system_functions` are the names in pg_catalog.
+    database; `settings` its own defaults (`search_path=app`). `system_relations` and `system_functions` are the
+    names in pg_catalog.
     """
 
     database: str
@@ -230,8 +226,6 @@ class Inventory:
     functions: Mapping[int, Function]
     roles: Mapping[str, Role]
     rights: Mapping[str, AccountRights]
-    types: Mapping[int, str]
-    extensions: frozenset[str]
     loopback_trust: bool | None
     foreign_servers: frozenset[str]
     default_acl_public: Mapping[str, bool]
@@ -240,7 +234,6 @@ class Inventory:
     own: Own = NOTHING_OWN
     public: frozenset[str] = frozenset({"CONNECT", "TEMPORARY"})
     settings: tuple[str, ...] = ()
-    domains: Mapping[int, int] = field(default_factory=dict)
     may_create: bool = True
     database_owner: str = ""
     system_relations: frozenset[str] = frozenset()

@@ -6,11 +6,13 @@ has changed, and if so reads and judges all of it again. What it can't read does
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hoopproxy.errors import Refused, Revoked, SessionError, SqlFailed
 from hoopproxy.masking.shadows import answers, fingerprint, inquiries
 from hoopproxy.masking.shadows.inventory import Inventory
+from hoopproxy.masking.shadows.locks import LOCK_PAUSE_S, unhurried
 from hoopproxy.masking.shadows.login_roles import LoginRoles
 from hoopproxy.masking.shadows.logins import Logins
 from hoopproxy.masking.shadows.lookups import Call, Lookup
@@ -18,7 +20,7 @@ from hoopproxy.masking.shadows.shared_desk import Lock, OpenDesk, SharedDesk, se
 from hoopproxy.masking.shadows.standing import Standing
 from hoopproxy.masks import Catalog, Entrance, MaskSet
 from hoopproxy.model import Identity, Passage, Target
-from hoopproxy.rooms import IScheduler, Rows
+from hoopproxy.rooms import IScheduler
 
 LINGER_S = 300.0
 """How long a database is kept in mind after its last session: no login takes longer (`limits.dial_s_max`)."""
@@ -28,13 +30,6 @@ LOOKUP_S_MAX = 3.0
 
 BLIND_LOOKS_MAX = 12
 """So many intervals may pass without a look at the catalog; then nobody knows whether masks still hold."""
-
-LOCK_MS_MAX, LOCK_TRIES_MAX, LOCK_PAUSE_S = 200, 20, 0.5
-"""How long the catalog's reading waits for a lock: less than PostgreSQL's deadlock_timeout, after which somebody else's
-statement could be ended; how often it is tried then, and when again."""
-
-LOCKED = frozenset({"55P03", "40P01"})
-"""lock_not_available, deadlock_detected (appendix "Error Codes")."""
 
 REASONS_MAX = 5
 
@@ -202,7 +197,8 @@ class Keeper:
     async def _read(self) -> None:
         """Read and judge anew. Until that is done nobody enters on what was read before."""
         self._inventory, self._fingerprint = None, ""
-        answer = await self._unhurried(inquiries.inquiry(sorted(self._roles)))
+        pause = partial(self._scheduler.sleep, LOCK_PAUSE_S)
+        answer = await unhurried(self._desk.ask, inquiries.inquiry(sorted(self._roles)), pause)
         with sense_wanted():
             inventory: Inventory = await self._around.elsewhere(answers.read, answer)
         standings: dict[str, Standing] = {}
@@ -214,23 +210,6 @@ class Keeper:
             standing = standings[live.mask_set]
             if standing.reasons or standing.digest != live.digest:
                 self._around.end_session(live.session_id, _why_over(standing))
-
-    async def _unhurried(self, text: str) -> tuple[Rows, ...]:
-        """The answer to a question that takes locks on many relations. @raise SessionError
-
-        Who waits for one of them while it holds others can stand in the way of a statement of the database's owner,
-        which PostgreSQL might then end as a deadlock: so the question gives up first, and is asked again.
-        """
-        for left in reversed(range(LOCK_TRIES_MAX)):
-            try:
-                _, *answer = await self._desk.ask(f"SET LOCAL lock_timeout = {LOCK_MS_MAX};{text}")
-            except SqlFailed as why:
-                if why.sqlstate not in LOCKED or not left:
-                    raise
-                await self._scheduler.sleep(LOCK_PAUSE_S)
-            else:
-                return tuple(answer)
-        raise AssertionError("the last try answers or raises")
 
     async def _standing(self, mask_set: MaskSet) -> Standing:
         """How it stands. @raise Refused: it is not installed, or would not hold."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from hoopproxy.masking.shadows.naming import set_of_login
+from hoopproxy.masking.shadows.naming import GROUP_CHARACTERS, LOGIN, set_of_login
 from hoopproxy.masking.shadows.quoting import literal, quoted
 from hoopproxy.masking.shadows.spelling import listed
 from hoopproxy.model import Identity
@@ -32,7 +32,6 @@ REAPED_MAX = 100
 
 LEFT_OUT = frozenset({"search_path", "role", "session_authorization"})
 """Settings of an account that its logins don't have: the first they have from the shadow, the others are another's."""
-
 
 LISTS = frozenset({"temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
 """Other settings whose values are lists of quoted names (GUC_LIST_QUOTE)."""
@@ -135,7 +134,7 @@ def idle(groups: frozenset[str], now_s: float) -> str:
     wanted = ", ".join(map(literal, sorted(groups)))
     return f"""
     SELECT rolname FROM pg_roles r
-    WHERE rolname ~ '^hp_[0-9a-f]{{12}}_[0-9a-f]{{16}}$' AND left(rolname, 15) IN ({wanted})
+    WHERE rolname ~ '^{LOGIN}$' AND left(rolname, {GROUP_CHARACTERS}) IN ({wanted})
     AND rolvaliduntil < {_moment(now_s)}
     AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = r.oid)
     AND NOT EXISTS (SELECT FROM pg_shdepend d

@@ -3,9 +3,19 @@
 import re
 from hashlib import sha256
 
-GROUP = r"hp_[0-9a-f]{12}"
-_GROUP = re.compile(GROUP)
-_ROLE = re.compile(rf"hp_owner_[0-9a-f]{{8}}|{GROUP}(_[0-9a-f]{{16}})?")
+GROUP = "hp_[0-9a-f]{12}"
+"""The form of a group role's name, as a regular expression: PostgreSQL's and Python's read it alike."""
+
+GROUP_CHARACTERS = 15
+
+LOGIN = f"{GROUP}_[0-9a-f]{{16}}"
+"""That of a login role's name, which begins with its group's."""
+
+STAMP = "hoopproxy "
+"""How comments of ours begin."""
+
+_ROLE = re.compile(f"hp_owner_[0-9a-f]{{8}}|{GROUP}|{LOGIN}")
+_LOGIN = re.compile(LOGIN)
 _SCHEMA = re.compile(rf"({GROUP})_([0-9]{{1,5}}|is|k)")
 
 
@@ -29,11 +39,6 @@ def key_schema(mask_set: str) -> str:
     return f"{mask_set}_k"
 
 
-def is_group(role: str) -> bool:
-    """Whether it is the group role of a mask set, of whatever database."""
-    return _GROUP.fullmatch(role) is not None
-
-
 def is_ours(role: str) -> bool:
     """Whether it is a role that was made for masks: an owner, a group or a login."""
     return _ROLE.fullmatch(role) is not None
@@ -47,4 +52,4 @@ def set_of_schema(schema: str) -> str:
 
 def set_of_login(role: str) -> str:
     """The mask set whose login role this is, "" for others."""
-    return role[:15] if is_ours(role) and len(role) == 32 else ""
+    return role[:GROUP_CHARACTERS] if _LOGIN.fullmatch(role) else ""

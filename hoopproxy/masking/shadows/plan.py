@@ -11,7 +11,7 @@ from hoopproxy.masking.shadows.findings import Finding, Severity, blocking
 from hoopproxy.masking.shadows.grants import comment
 from hoopproxy.masking.shadows.handover import Handover
 from hoopproxy.masking.shadows.inventory import Inventory
-from hoopproxy.masking.shadows.naming import owner_role, set_of_login, set_of_schema
+from hoopproxy.masking.shadows.naming import STAMP, owner_role, set_of_login, set_of_schema
 from hoopproxy.masking.shadows.planned import PlannedSet, planned
 from hoopproxy.masking.shadows.quoting import quoted
 from hoopproxy.masking.shadows.steps import Step
@@ -55,10 +55,10 @@ def plan(
         else:
             of_sets[mask_set.name] = one
             findings += one.findings
-    taken = frozenset(each for one in of_sets.values() for each in one.closure.taken)
+    taken = frozenset(each for one in of_sets.values() for each in one.taken)
     handover = Handover(inventory, taken)
     findings += handover.findings()
-    findings = sorted(dict.fromkeys(findings), key=_gravity)
+    findings = sorted(dict.fromkeys(findings), key=Finding.order)
     made = tuple(name for name, one in of_sets.items() if inventory.installed.get(name) != one.digest)
     dropped = tuple(sorted(inventory.installed.keys() - of_sets.keys()))
     steps = [Step(tuple(_owner(inventory)))]
@@ -88,11 +88,6 @@ def uninstall(inventory: Inventory) -> tuple[Step, ...]:
     return tuple(step for step in steps if step.statements)
 
 
-def _gravity(finding: Finding) -> tuple[bool, bool, str]:
-    """The worst first."""
-    return finding.severity is not Severity.RED, finding.withheld, finding.name
-
-
 def _owner(inventory: Inventory) -> Iterator[str]:
     owner = owner_role(inventory.database)
     if owner not in inventory.own.roles:
@@ -114,7 +109,7 @@ def _made(inventory: Inventory, one: PlannedSet) -> Iterator[Step]:
     else:
         yield Step((f"CREATE ROLE {quoted(group)} NOLOGIN", *_reached(inventory, group)))
     yield from one.steps
-    stamp = f"hoopproxy {one.digest}"
+    stamp = STAMP + one.digest
     yield Step((comment(f"ROLE {quoted(group)}", stamp), comment(f"SCHEMA {quoted(one.schemas[0])}", stamp)))
 
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from hashlib import sha256
 
 from hoopproxy.masking.shadows import clones, closure, information
-from hoopproxy.masking.shadows.fates import Closure, Fate
+from hoopproxy.masking.shadows.bounds import Bounds
+from hoopproxy.masking.shadows.fates import Closure, Taken
 from hoopproxy.masking.shadows.findings import Finding, Severity
 from hoopproxy.masking.shadows.grants import Lacks, execution, granted, routine, usage
 from hoopproxy.masking.shadows.inventory import PUBLIC, AccountRights, Inventory, Relation, Rights
@@ -17,10 +18,9 @@ from hoopproxy.masking.shadows.keyed import keys
 from hoopproxy.masking.shadows.naming import information_schema, owner_role, twin_schema
 from hoopproxy.masking.shadows.protection import Protected, protected
 from hoopproxy.masking.shadows.quoting import dotted, quoted
-from hoopproxy.masking.shadows.rights import NOTHING, Allowance
+from hoopproxy.masking.shadows.rights import NOTHING
 from hoopproxy.masking.shadows.steps import Step
 from hoopproxy.masking.shadows.texts import Texts
-from hoopproxy.masking.shadows.triggers import silenced
 from hoopproxy.masking.shadows.twins import ROW, twin
 from hoopproxy.masks import ColumnMask, MaskSet, Named, Shadowed
 
@@ -29,7 +29,8 @@ from hoopproxy.masks import ColumnMask, MaskSet, Named, Shadowed
 class PlannedSet:
     """`steps` make it where nothing of it is yet but its role. `relations`, `functions` and `withheld` are those of
     `masks.Shadow`, `protected` the columns of originals, `closure` says what became of all that reads them, `rights`
-    what its group role may do with originals."""
+    what its group role is given of originals, `bounds` what it may have of each, whoever gave it, and `taken` what
+    PUBLIC must not have. `silenced` is as in `masks.Shadow`."""
 
     mask_set: MaskSet
     schemas: tuple[str, ...]
@@ -40,6 +41,9 @@ class PlannedSet:
     protected: Protected
     closure: Closure
     rights: Mapping[int, Rights]
+    bounds: Mapping[int, Rights]
+    taken: frozenset[Taken]
+    silenced: Mapping[Named, frozenset[str]]
     findings: tuple[Finding, ...]
 
     @property
@@ -78,8 +82,7 @@ class _Planning:
         self._closure: Closure = closure.close(inventory, mask_set, self._protected, texts)
         self._parents = {parent for each in inventory.relations.values() for parent in each.parents}
         self._keys = keys(inventory, mask_set.name, self._protected)
-        self._allowance = Allowance(inventory, self._protected)
-        self._silenced = silenced(inventory, self._closure, self._protected, accepted)
+        self._bounds = Bounds(inventory, rights, self._closure, self._protected, accepted)
         self._lacks = Lacks(inventory)
         self._withheld = dict(self._closure.withheld)
         self._relations: dict[Named, Shadowed] = {}
@@ -120,7 +123,16 @@ class _Planning:
             protected=self._protected,
             closure=self._closure,
             rights=self._given,
-            findings=(*self._closure.findings, *self._keys.findings, *self._lacks.findings(), *self._missed()),
+            bounds=self._bounds.most,
+            taken=self._bounds.taken,
+            silenced={(each.schema, each.name): said for each in self._sorted if (said := self._bounds.silenced(each))},
+            findings=(
+                *self._closure.findings,
+                *self._keys.findings,
+                *self._lacks.findings(),
+                *self._missed(),
+                *self._bounds.findings(),
+            ),
         )
 
     def _missed(self) -> Iterator[Finding]:
@@ -165,7 +177,7 @@ class _Planning:
         held = []
         for relation in self._sorted:
             if self._is_shadowed(relation):
-                allowed = self._allowed(relation)
+                allowed = self._bounds.allowed(relation)
                 rights = Rights(insert=allowed.insert, update=allowed.update, whole=allowed.whole | {"SELECT"})
                 held.append((relation, dotted(relation.schema, relation.name), rights))
         for oid in sorted(self._read_by_clones):
@@ -179,14 +191,15 @@ class _Planning:
 
     def _copies(self) -> Iterator[Step]:
         schema = information_schema(self._group)
-        copies = information.copies(self._inventory.information_views, self._set.role, schema)
-        for name, statement in copies.items():
-            letting = (
-                () if name.startswith("_") else (f"GRANT SELECT ON {dotted(schema, name)} TO {quoted(self._group)}",)
-            )
-            yield Step((statement, *letting), withholds=f"the copy of information_schema.{name}")
-            if letting:
+        views = self._inventory.information_views
+        for name, statement in information.copies(views, self._set.role, schema).items():
+            letting: tuple[str, ...] = ()
+            if not name.startswith("_"):
+                # Column by column, or database_to_xml() would read all of them: it takes what it has whole rights on.
+                listed = ", ".join(map(quoted, information.columns(views[name])))
+                letting = (f"GRANT SELECT ({listed}) ON {dotted(schema, name)} TO {quoted(self._group)}",)
                 self._relations[information.ORIGINAL, name] = Shadowed(schema, name)
+            yield Step((statement, *letting), withholds=f"the copy of information_schema.{name}")
 
     def _twins(self) -> Iterator[Step]:
         for relation in self._sorted:
@@ -194,7 +207,7 @@ class _Planning:
             readable = self._rights.relations.get(relation.oid, NOTHING).select
             if masks is None or not readable or named in self._withheld:
                 continue
-            allowed = self._allowed(relation)
+            allowed = self._bounds.allowed(relation)
             if not self._lacks.may(relation.owner, ".".join(named)):
                 self._withheld[named] = (
                     f"{'.'.join(named)} can't be used in this session, because whoever installed the masks has no "
@@ -202,8 +215,9 @@ class _Planning:
                 )
                 continue
             schema = self._shadow_schemas[relation.schema]
-            hidden = self._hidden(relation)
-            shown = Rights(readable, allowed.insert - hidden, allowed.update, allowed.whole & {"DELETE"})
+            hidden = self._bounds.hidden(relation)
+            whole = (allowed.whole & {"DELETE"}) | _of_all(relation, readable)
+            shown = Rights(readable, allowed.insert - hidden, allowed.update, whole)
             is_written, has_heirs = relation.kind in "rpf", relation.oid in self._parents
             # Partitions keep to the key of their table, inheritance children don't.
             has_key = not hidden.intersection(relation.primary_key) and (relation.kind == "p" or not has_heirs)
@@ -252,11 +266,12 @@ class _Planning:
                 self._withheld[each.original] = _unlent(name)
                 continue
             self._read_by_clones |= each.reads
-            readable = Rights(select=self._rights.relations.get(each.oid, NOTHING).select)
-            if readable.select:
+            readable = self._rights.relations.get(each.oid, NOTHING).select
+            if readable:
                 self._relations[each.original] = Shadowed(*each.twin, columns=each.columns)
+            shown = Rights(select=readable, whole=_of_all(relation, readable))
             yield Step(
-                (*each.sql, *granted([(relation, dotted(*each.twin), readable)], self._group)),
+                (*each.sql, *granted([(relation, dotted(*each.twin), shown)], self._group)),
                 withholds=name,
             )
 
@@ -267,19 +282,6 @@ class _Planning:
             yield f"GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {quoted(schema)} TO {quoted(self._group)}"
 
     # The group's part ------------------------------------------------------------------------------------------------
-
-    def _hidden(self, relation: Relation) -> frozenset[str]:
-        return self._allowance.hidden(relation)
-
-    def _allowed(self, relation: Relation) -> Rights:
-        rights = self._rights.relations.get(relation.oid, NOTHING)
-        allowed = self._allowance.of(relation, rights)
-        uses = self._closure.texts.views.get(relation.oid)
-        is_through = uses is not None and not uses.columns.keys().isdisjoint({*self._protected, *self._silenced})
-        if is_through or relation.oid in self._silenced:
-            # What a view shows is clean; what may be written where its owner writes is not judged again.
-            return Rights(select=allowed.select, whole=allowed.whole & {"SELECT"})
-        return allowed
 
     def _on_database(self) -> Iterator[str]:
         wanted = {
@@ -295,8 +297,8 @@ class _Planning:
     def _on_originals(self) -> Iterator[str]:
         held = []
         for relation in self._sorted:
-            allowed, fate = self._allowed(relation), self._closure.relations[relation.oid].fate
-            if fate > Fate.MASKED or allowed == NOTHING:
+            allowed = self._bounds.most[relation.oid]
+            if allowed == NOTHING:
                 continue
             name = f"{relation.schema}.{relation.name}"
             self._given[relation.oid] = allowed
@@ -316,7 +318,7 @@ class _Planning:
             for word, columns in (("SELECT", allowed.select), ("INSERT", allowed.insert), ("UPDATE", allowed.update))
             if columns
         }
-        return ("TABLE", relation.oid) not in self._closure.taken and wanted <= public
+        return ("TABLE", relation.oid) not in self._bounds.taken and wanted <= public
 
     def _routines(self) -> Iterator[str]:
         """Granted one by one is also what everybody may call: another set may have it taken from PUBLIC."""
@@ -330,6 +332,11 @@ class _Planning:
                 continue
             if self._lacks.may(function.owner, f"{function.schema}.{function.signature}"):
                 yield routine(function.schema, function.signature)
+
+
+def _of_all(relation: Relation, readable: frozenset[str]) -> frozenset[str]:
+    """What LOCK needs: a right on the whole of a twin, which gets no more columns."""
+    return frozenset({"SELECT"} if readable.issuperset(column.name for column in relation.columns) else ())
 
 
 def _unlent(name: str) -> str:

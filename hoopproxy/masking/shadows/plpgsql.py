@@ -5,22 +5,39 @@ Knows nothing of what these do. The tree has no places in the text.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from postgast.errors import PgQueryError, check_error
 from postgast.native import lib
 
-from hoopproxy.masking.syntax import Unreadable
+from hoopproxy.masking.shadows import declarations
+from hoopproxy.masking.syntax import Unreadable, nodes
 
 _PROMISES = re.compile(rb"(?:,\{\}\})+")
 """libpg_query writes TG_OP and its like, which each trigger function has behind NEW and OLD, with a brace too many."""
+
+_UNKNOWN = ("LookupExplicitNamespace", "is not a known variable", "record variable cannot be part of")
+"""What libpg_query says where a type is one of another schema, a row of a table, or no row as it thought."""
 
 _ASSIGNED = re.compile(r":?=")
 
 
 def tree(definition: str) -> Any:
     """What CREATE FUNCTION … LANGUAGE plpgsql makes. @raise Unreadable"""
+    try:
+        return _tree(definition)
+    except Unreadable as why:
+        if not any(each in str(why) for each in _UNKNOWN):
+            raise
+        for stand_in in (declarations.VALUE, declarations.ROW):
+            with suppress(Unreadable):
+                return _tree(declarations.simpler(definition, stand_in))
+        raise
+
+
+def _tree(definition: str) -> Any:
     result = lib.pg_query_parse_plpgsql(definition.encode())
     try:
         check_error(result)
@@ -50,6 +67,14 @@ def statements_in(parsed: Any, kinds: set[str]) -> Iterator[str]:
             if expression is not None:
                 yield _statement(expression["query"], expression.get("parseMode", 0))
             todo.extend(value for key, value in inside.items() if key != "PLpgSQL_expr")
+
+
+def run_in(parsed: Any) -> frozenset[str]:
+    """The expressions whose text EXECUTE runs: some of those of a tree."""
+    found = list(nodes(parsed))
+    run = [inside["query"] for kind, inside in found if kind in ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors")]
+    run += [inside for kind, inside in found if kind == "dynquery"]
+    return frozenset(each["PLpgSQL_expr"]["query"] for each in run)
 
 
 def _statement(text: str, mode: int) -> str:

@@ -68,7 +68,7 @@ class Family:
         return [self._relations[oid] for oid in sorted(whole - {relation.oid}) if oid in self._relations]
 
     @staticmethod
-    def _reached(start: set[int], next_of: "_Next") -> set[int]:
+    def _reached(start: set[int], next_of: _Next) -> set[int]:
         found, todo = set(start), list(start)
         while todo:
             for each in next_of(todo.pop()):

@@ -7,7 +7,7 @@ What is missed here ends as 42501: this is the convenience, the login's missing 
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from hoopproxy.events import Edit
 from hoopproxy.masking.shadows import bodies
@@ -138,4 +138,8 @@ class _Reading:
     def _source(self, raw: Node) -> str:
         start = raw.get("stmt_location", 0)
         end = start + raw["stmt_len"] if "stmt_len" in raw else None
-        return self._text.encode()[start:end].decode()
+        return self._octets[start:end].decode()
+
+    @cached_property
+    def _octets(self) -> bytes:
+        return self._text.encode()

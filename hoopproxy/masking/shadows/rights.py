@@ -1,7 +1,8 @@
 """What a mask set leaves of an account's rights on the originals. Knows no SQL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
+from hoopproxy.masking.shadows.defaults import is_steered
 from hoopproxy.masking.shadows.inventory import Inventory, Relation, Rights
 from hoopproxy.masking.shadows.keyed import is_keyed
 from hoopproxy.masking.shadows.protection import Family, Protected
@@ -40,9 +41,15 @@ class Allowance:
         select, insert, update = rights.select - hidden, rights.insert - sought, rights.update - hidden - compared
         if update:
             insert -= hidden
+        if any(column.name in sought and is_steered(column) for column in relation.columns):
+            insert = frozenset()  # what is left out of an INSERT is not left to chance
         names = frozenset(column.name for column in relation.columns)
         lost = {word for word, left in (("SELECT", select), ("INSERT", insert), ("UPDATE", update)) if left != names}
         return Rights(select, insert, update, (rights.whole & KEPT) - lost)
+
+    def tells(self, relation: Relation) -> bool:
+        """Whether some of what could be written there would tell what is masked, there or elsewhere."""
+        return relation.oid in self._protected or any(self._tell(relation))
 
     def _tell(self, relation: Relation) -> tuple[frozenset[str], frozenset[str]]:
         """Columns that may not be inserted, and columns that may not be updated, beside those that are hidden."""
@@ -55,12 +62,15 @@ class Allowance:
             for together in each.indexes:
                 if together - hidden:  # rows read from this index alone come in its order, one's own among them
                     sought |= together & hidden
+            for together in each.mixed:
+                if together & hidden:
+                    sought |= together
             for together in each.compared:
                 if together & hidden:
                     compared |= together
             referring = frozenset(self._refers(each))
-            sought |= referring
-            compared |= referring
+            sought |= referring | _sources(each, sought | referring)
+            compared |= referring | _sources(each, compared | referring)
         return frozenset(sought), frozenset(compared)
 
     def _keyed(self, relation: Relation) -> frozenset[str]:
@@ -77,3 +87,20 @@ class Allowance:
         for name, oid, number in relation.references:
             if number in self._protected.get(oid, {}):
                 yield name
+
+
+def beyond(held: Rights, most: Rights) -> str:
+    """The first right in `held` that is not in `most`, "" where there is none."""
+    words = (
+        *("SELECT" for _ in held.select - most.select),
+        *("INSERT" for _ in held.insert - most.insert),
+        *("UPDATE" for _ in held.update - most.update),
+        *sorted(held.whole - most.whole),
+    )
+    return next(iter(words), "")
+
+
+def _sources(relation: Relation, names: Set[str]) -> frozenset[str]:
+    """Columns that those of these names which are generated are computed from."""
+    numbers = {number for column in relation.columns if column.name in names for number in column.generated_from}
+    return frozenset(column.name for column in relation.columns if column.number in numbers)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from hoopproxy.errors import ProtocolViolation, SessionError, SqlFailed, UpstreamUnreachable
+from hoopproxy.errors import ProtocolViolation, SqlFailed, UpstreamUnreachable
 from hoopproxy.rooms import IDesk, Rows
 
 type OpenDesk = Callable[[], Awaitable[IDesk]]
@@ -61,7 +61,7 @@ class SharedDesk:
                 self.close()
                 raise UpstreamUnreachable(why.sentence, detail=why.detail) from why
             raise
-        except SessionError:
+        except BaseException:  # who asked may have been cancelled: the answer still comes, and is nobody's
             self.close()
             raise
 

@@ -45,7 +45,7 @@ def judged(inventory: Inventory, mask_set: MaskSet, accepted: frozenset[str]) ->
         return Standing(mask_set, NO_ROLE, NO_CATALOG, Kind(mask_set.name, {}), (reason,))
     findings = (
         *plan.findings,
-        *Handover(inventory, plan.closure.taken).findings(),
+        *Handover(inventory, plan.taken).findings(),
         *installed.leaks(inventory, plan),
         *audit.findings(inventory, (mask_set,), texts),
     )

@@ -6,8 +6,7 @@ Knows not what they do.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(7598263407139516001)"
-"""One install at a time in a database. The number was drawn by lot."""
+from hoopproxy.masking.shadows.locks import LOCK
 
 BEGIN = (
     "BEGIN",

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hoopproxy.masking.shadows.naming import GROUP, LOGIN
+
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
@@ -54,7 +56,7 @@ _FILE_READERS = "^(pg_read_|pg_ls_|pg_stat_file|lo_import|lo_export|pg_hba_file|
 _VALUE_READERS = "'pg_statistic', 'pg_statistic_ext_data', 'pg_largeobject', 'pg_authid', 'pg_user_mapping'"
 _PUBLIC = "EXISTS (SELECT FROM aclexplode({acl}) x WHERE x.grantee = 0 AND x.privilege_type = '{privilege}')"
 
-_OURS = "^hp_[0-9a-f]{12}(_[0-9a-f]{16})?$"
+_OURS = f"^({GROUP}|{LOGIN})$"
 # What is temporary is one session's own: it may neither shut others out nor count as theirs.
 _PASSING = "^pg_(toast_)?temp_"
 _OUTSIDE = f"NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '{_PASSING}'"
@@ -102,9 +104,9 @@ SELECT row_to_json(q) FROM (SELECT
         OR r.oid IN (SELECT m.member FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
             JOIN pg_roles w ON w.oid = m.member WHERE NOT starts_with(w.rolname, g.rolname || '_'))
         OR r.oid IN (SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname !~ '^pg_(toast_)?temp_'
+            WHERE n.nspname !~ '{_PASSING}'
             UNION SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-            WHERE n.nspname !~ '^pg_temp_' UNION SELECT nspowner FROM pg_namespace))) AS spoiled_roles,
+            WHERE n.nspname !~ '{_PASSING}' UNION SELECT nspowner FROM pg_namespace))) AS spoiled_roles,
     ARRAY(SELECT DISTINCT pg_get_userbyid(a.defaclrole) FROM pg_default_acl a
         WHERE a.defaclobjtype = 'r' AND {_PUBLIC.format(acl="a.defaclacl", privilege="SELECT")}) AS public_tables,
     (SELECT count(*) FROM pg_largeobject_metadata WHERE {_PUBLIC.format(acl="lomacl", privilege="SELECT")}

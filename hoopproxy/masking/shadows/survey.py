@@ -5,22 +5,20 @@ Names that DDL and introspection only mention (`'public.customers'::regclass`) s
 no text: places are the parser's.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from hoopproxy.errors import Refused
 from hoopproxy.events import Edit
-from hoopproxy.masking.calls import constant
+from hoopproxy.masking.shadows.dynamic import said
 from hoopproxy.masking.shadows.grouping import completed
 from hoopproxy.masking.shadows.moves import under
 from hoopproxy.masking.shadows.places import Sight
 from hoopproxy.masking.shadows.quoting import dotted
 from hoopproxy.masking.shadows.sites import Copied, Renamed, Said, Sampled, Site
 from hoopproxy.masking.shadows.spelling import listed
-from hoopproxy.masking.shadows.targets import takes_twin
+from hoopproxy.masking.shadows.targets import changes, takes_twin
 from hoopproxy.masking.syntax import Node, opened, strings
 from hoopproxy.masks import Named, Shadow, Shadowed
 
@@ -49,31 +47,41 @@ _READ_A_TABLE = frozenset({"table_to_xml", "table_to_xmlschema", "table_to_xml_a
 """Those that read a table that a text names."""
 
 
-_OPEN = re.compile(r"%(?:\d+\$)?-?\d*[sIL]")
-"""What format() fills in (manual, "String Functions and Operators")."""
-
-_COMPOUND = (dict, list)
+_NAMES = frozenset({"funcname", "name"})
+"""Fields with the names of functions and operators, which others have looked at or nobody needs to."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """What names mean at one level of a query: the CTEs that it may name, its FROM, and the table that it changes.
+    """What names mean at one level of a query, within `outer`.
 
-    `target` is what `kept` names: a table that stays itself. `outer` is the level around this one.
+    `items` are those of its FROM, `kept` is the table that it changes and that stays itself. `ctes` are the CTEs of its
+    WITH by their number there, of which it may name the first `known`.
     """
 
-    ctes: frozenset[str] = frozenset()
+    outer: "Scope | None" = None
     items: Sequence[Node] = ()
     kept: Named | None = None
-    outer: "Scope | None" = None
+    ctes: Mapping[str, int] = field(default_factory=dict)
+    known: int = 0
+
+    def has_cte(self, name: str) -> bool:
+        """Whether a bare name means a CTE, of this level or one around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.ctes.get(name, scope.known) < scope.known:
+                return True
+            scope = scope.outer
+        return False
 
 
 class Survey:
-    """The sites of statements, seen from one sight, in `sites`; calls of set_config in `settings`."""
+    """The sites of statements, seen from one sight, in `sites`; calls of set_config in `settings`, as they stand."""
 
     def __init__(self, shadow: Shadow, sight: Sight, inner: Inner, body: Bodies) -> None:
         self._shadow, self._sight, self._inner, self._body = shadow, sight, inner, body
-        self._todo: list[tuple[Any, Scope]] = []
+        self._todo: list[tuple[Node, Scope]] = []
+        self._shown: dict[Scope, frozenset[Named]] = {}
         self.sites: list[Site] = []
         self.settings: list[Node] = []
 
@@ -84,58 +92,55 @@ class Survey:
             raise Refused(_OWN[kind], reason="statement")
         if kind in _READING:
             self._todo.append((node, Scope()))
-        todo, visits = self._todo, _VISITS
+        while self._todo:
+            self._look(*self._todo.pop())
+        self.settings.sort(key=lambda call: call.get("location", 0))
+
+    def _look(self, node: Node, scope: Scope) -> None:
+        """Look through what has one scope. Most of a statement's time is spent here, hence its plainness."""
+        todo, visits = [node], _VISITS
         while todo:
-            inside, scope = todo.pop()
-            if isinstance(inside, list):
-                todo += [(each, scope) for each in inside]
-                continue
-            for key, value in inside.items():
-                if visit := visits.get(key):
-                    visit(self, value, scope)
-                elif isinstance(value, _COMPOUND):
-                    todo.append((value, scope))
+            for key, value in todo.pop().items():
+                kind = type(value)
+                if kind is dict:
+                    visit = visits.get(key)
+                    if visit is None or visit(self, value, scope):
+                        todo.append(value)
+                elif kind is list and key not in _NAMES:
+                    todo += value
 
     def run(self, node: Node) -> None:
-        """An expression, as a query, of which PL/pgSQL's EXECUTE runs the text: a constant, or format() of one."""
-        value = node["SelectStmt"]["targetList"][0]["ResTarget"]["val"]
-        call = value.get("FuncCall", {})
-        if strings(call.get("funcname", []))[-1:] == ["format"]:
-            self._constants({"args": call["args"][:1]}, self._template)
-        else:
-            self._constants({"args": [value]}, self._inner)
+        """An expression, as a query, of which PL/pgSQL's EXECUTE runs the text that it makes."""
+        for target in node["SelectStmt"].get("targetList", ())[:1]:
+            self.sites += said(target["ResTarget"]["val"], self._inner)
 
-    def _template(self, text: str) -> tuple[Edit, ...]:
-        """What changes in a template of format(), read with names of the same length for what it leaves open."""
-        edits = self._inner(_OPEN.sub(lambda left: "x" * len(left[0]), text))
-        return () if any("%" in edit.put for edit in edits) else edits
-
-    def _push(self, inside: Node, scope: Scope, *done: str) -> None:
-        """Look at the fields of a node later, but for those that are done."""
-        self._todo.extend(
-            (value, scope) for key, value in inside.items() if key not in done and isinstance(value, _COMPOUND)
-        )
+    def _later(self, inside: Node, scope: Scope, *done: str) -> None:
+        """Look at the fields of a node in another scope, but for those that are done."""
+        self._todo.append(({key: value for key, value in inside.items() if key not in done}, scope))
 
     # Queries ---------------------------------------------------------------------------------------------------------
 
     def _select(self, inside: Node, scope: Scope) -> None:
         scope = self._with(inside, scope)
-        self._todo.extend(({"SelectStmt": inside[side]}, scope) for side in ("larg", "rarg") if side in inside)
-        inner = Scope(scope.ctes, inside.get("fromClause", ()), outer=scope)
-        self._push(inside, inner, "withClause", "larg", "rarg", "intoClause")
-        self.sites += completed(inside, lambda relation: self._twin(self._named(relation, inner)))
+        inner = Scope(scope, inside.get("fromClause", ()))
+        if "larg" in inside:
+            self._todo += ({"SelectStmt": inside["larg"]}, scope), ({"SelectStmt": inside["rarg"]}, scope)
+            self._later(inside, inner, "larg", "rarg")
+        else:
+            self._todo.append((inside, inner))
+        if "groupClause" in inside:
+            self.sites += completed(inside, lambda relation: self._twin(self._named(relation, inner)))
 
     def _with(self, inside: Node, scope: Scope) -> Scope:
         """The scope of a statement behind its WITH: a query there knows those before it, or all if it is RECURSIVE."""
         if not (clause := inside.get("withClause")):
             return scope
         queries = [each["CommonTableExpr"] for each in clause["ctes"]]
-        known = scope.ctes
-        every = known.union(each["ctename"] for each in queries)
-        for query in queries:
-            self._push(query, replace(scope, ctes=every if clause.get("recursive") else known))
-            known |= {query["ctename"]}
-        return replace(scope, ctes=every)
+        every = {query["ctename"]: number for number, query in enumerate(queries)}
+        for number, query in enumerate(queries):
+            known = len(queries) if clause.get("recursive") else number
+            self._todo.append((query, Scope(scope, ctes=every, known=known)))
+        return Scope(scope, ctes=every, known=len(queries))
 
     def _relation(self, inside: Node, scope: Scope) -> None:
         """A RangeVar that is read."""
@@ -154,7 +159,7 @@ class Survey:
         relation = inside["relation"].get("RangeVar")
         twin = self._twin(named := self._named(relation, scope)) if relation else None
         if not (twin and named):
-            self._push(inside, scope)
+            self._later(inside, scope)
             return
         method, percent = strings(inside["method"]), _percent(inside.get("args", []))
         if method not in (["system"], ["bernoulli"]) or "repeatable" in inside or not percent:
@@ -185,19 +190,26 @@ class Survey:
         while scope is not None:
             if scope.kept == named:
                 return False
-            todo = list(scope.items)
-            while todo:
-                kind, inside = opened(todo.pop())
-                if kind == "JoinExpr":
-                    todo += inside["larg"], inside["rarg"]
-                elif kind == "RangeVar" and "alias" not in inside and self._named(inside, scope) == named:
-                    return True
+            if scope not in self._shown:
+                self._shown[scope] = frozenset(self._unaliased(scope))
+            if named in self._shown[scope]:
+                return True
             scope = scope.outer
         return False
 
+    def _unaliased(self, scope: Scope) -> Iterator[Named]:
+        """The relations that a level has under their own names."""
+        todo = list(scope.items)
+        while todo:
+            kind, inside = opened(todo.pop())
+            if kind == "JoinExpr":
+                todo += inside["larg"], inside["rarg"]
+            elif kind == "RangeVar" and "alias" not in inside and (named := self._named(inside, scope)):
+                yield named
+
     def _assign(self, inside: Node, scope: Scope) -> None:
         """PL/pgSQL's `name := …`, whose value is a query without a kind."""
-        self._push(inside, scope, "val")
+        self._later(inside, scope, "val")
         self._select(inside["val"], scope)
 
     # What is changed -------------------------------------------------------------------------------------------------
@@ -206,6 +218,7 @@ class Survey:
         scope = self._with(inside, scope)
         target = inside["relation"]
         named, kept = self._named(target, Scope()), None
+        self._change_rows(named, changes(kind, inside))
         if twin := self._twin(named):
             if takes_twin(kind, inside, twin):
                 self._rename(target, twin)
@@ -215,14 +228,26 @@ class Survey:
         items = [*inside.get("fromClause", ()), *inside.get("usingClause", ()), *source]
         if named and not kept:
             items.append({"RangeVar": target})
-        self._push(inside, Scope(scope.ctes, items, kept, scope), "withClause", "relation")
+        self._later(inside, Scope(scope, items, kept), "relation")
+
+    def _change_rows(self, named: Named | None, verbs: frozenset[str]) -> None:
+        """@raise Refused: of what it would set off it is not known what that tells."""
+        if named and not self._shadow.silenced.get(named, frozenset()).isdisjoint(verbs):
+            raise Refused(
+                f"Rows of {'.'.join(named)} can't be changed so in this session, because a trigger or an expression of "
+                "it would see them and may tell what is masked; ask the owner of the target, to whom `hoopproxy masks "
+                "audit` says which one.",
+                reason="statement",
+            )
 
     # Utility statements ----------------------------------------------------------------------------------------------
 
     def _copy(self, inside: Node, scope: Scope) -> None:
         relation = inside.get("relation")
+        if relation and inside.get("is_from"):
+            self._change_rows(self._named(relation, Scope()), frozenset({"INSERT"}))
         if not relation:
-            self._push(inside, scope)
+            self._later(inside, scope)
         elif (twin := self._twin(named := self._named(relation, scope))) and named and not inside.get("is_from"):
             where = relation.get("location", 0)
             if twin.has_heirs:
@@ -240,7 +265,7 @@ class Survey:
     def _function(self, inside: Node, scope: Scope) -> None:
         """CREATE FUNCTION: the query in it, or the text of its body, which finds names as its own SET says."""
         options = {each["DefElem"]["defname"]: each["DefElem"] for each in inside.get("options", ())}
-        self._push(inside, scope, "options")
+        self._later(inside, scope, "options")
         body = options.get("as", {}).get("arg", {}).get("List", {}).get("items", [])
         if len(body) == 1:  # two: a library's file and its symbol
             sets = [each["DefElem"]["arg"] for each in inside["options"] if each["DefElem"]["defname"] == "set"]
@@ -259,32 +284,26 @@ class Survey:
 
     # Calls -----------------------------------------------------------------------------------------------------------
 
-    def _call(self, inside: Node, scope: Scope) -> None:
-        names = strings(inside["funcname"])
-        *schemas, name = names
-        called = (schemas[-1], name) if schemas else self._sight.function(name, self._shadow.calls)
-        if called:
+    def _call(self, inside: Node, scope: Scope) -> bool:
+        *schemas, name = names = strings(inside["funcname"])
+        if called := (schemas[-1], name) if schemas else self._sight.function(name, self._shadow.calls):
             if sentence := self._shadow.withheld.get(called):
                 raise Refused(sentence, reason="statement")
             if twin := self._shadow.functions.get(called):
                 kept = max(len(names) - 2, 0)
                 self.sites.append(Renamed(inside.get("location", 0), tuple(names), twin, kept))
         if name in _RUN_A_QUERY:
-            self._constants(inside, self._inner)
+            self._said(inside, self._inner)
         elif name in _READ_A_TABLE:
-            self._constants(inside, self._table)
+            self._said(inside, self._table)
         elif name == "set_config":
             self.settings.append(inside)
-        self._push(inside, scope, "funcname")
+        return True
 
-    def _constants(self, inside: Node, changed: Inner) -> None:
-        """Change what the constants among the arguments of a call say."""
+    def _said(self, inside: Node, changed: Inner) -> None:
+        """Change what the texts among the arguments of a call say."""
         for argument in inside.get("args", ()):
-            while (kind := next(iter(argument))) in ("NamedArgExpr", "TypeCast"):
-                argument = argument[kind]["arg"]
-            text = constant(argument)
-            if text and (inner := changed(text)):
-                self.sites.append(Said(argument["A_Const"].get("location", 0), text, inner))
+            self.sites += said(argument, changed)
 
     def _table(self, text: str) -> tuple[Edit, ...]:
         """What changes in a text that names a table, as casts to regclass read it."""
@@ -302,7 +321,9 @@ class Survey:
         name = relation["relname"]
         if schema := relation.get("schemaname"):
             return schema, name
-        return None if name in scope.ctes else self._sight.relation(name, self._shadow.bearers)
+        if name not in self._shadow.bearers or scope.has_cte(name):
+            return None
+        return self._sight.relation(name, self._shadow.bearers)
 
     def _twin(self, named: Named | None) -> Shadowed | None:
         """@raise Refused: it is withheld."""
@@ -326,8 +347,8 @@ def _language(options: Mapping[str, Node], default: str) -> str:
     return strings([options["language"]["arg"]])[0] if "language" in options else default
 
 
-def _ignore(survey: Survey, inside: Any, scope: Scope) -> None:
-    """Names in it are aliases, types or operators."""
+def _ignore(survey: Survey, inside: Node, scope: Scope) -> None:
+    """Names in it are aliases or types, or others have looked at it."""
 
 
 def _percent(arguments: list[Node]) -> str:
@@ -339,19 +360,22 @@ def _percent(arguments: list[Node]) -> str:
         written = str(value["ival"].get("ival", 0))
     else:
         return ""
-    return written if 0 <= float(written) <= 100 else ""
+    try:
+        return written if 0 <= float(written) <= 100 else ""
+    except ValueError:  # 0x1FFFFFFFF, say
+        return ""
 
 
 def _changing(kind: str) -> Callable[[Survey, Node, Scope], None]:
     return lambda survey, inside, scope: survey._change(kind, inside, scope)
 
 
-_VISITS: Mapping[str, Callable[[Survey, Any, Scope], None]] = {
+_VISITS: Mapping[str, Callable[[Survey, Node, Scope], bool | None]] = {
     "SelectStmt": Survey._select,
     "RangeVar": Survey._relation,
     "RangeTableSample": Survey._sample,
     "ColumnRef": Survey._column,
-    **dict.fromkeys(("LockingClause", "typeName", "name"), _ignore),
+    **dict.fromkeys(("A_Const", "LockingClause", "alias", "intoClause", "typeName", "withClause"), _ignore),
     "FuncCall": Survey._call,
     "funccall": Survey._call,
     "PLAssignStmt": Survey._assign,

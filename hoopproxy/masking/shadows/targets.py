@@ -33,6 +33,15 @@ def takes_twin(kind: str, inside: Node, twin: Shadowed) -> bool:
     )
 
 
+def changes(kind: str, inside: Node) -> frozenset[str]:
+    """What an INSERT, UPDATE, DELETE or MERGE does to rows of its target."""
+    if kind == "MergeStmt":
+        clauses = (each["MergeWhenClause"] for each in inside.get("mergeWhenClauses", ()))
+        return frozenset(each["commandType"].removeprefix("CMD_") for each in clauses)
+    is_upsert = inside.get("onConflictClause", {}).get("action") == "ONCONFLICT_UPDATE"
+    return frozenset({kind.removesuffix("Stmt").upper(), *(("UPDATE",) if is_upsert else ())})
+
+
 def _acting(inside: Node) -> list[Any]:
     """What decides on rows and values."""
     conflict = inside.get("onConflictClause", {})

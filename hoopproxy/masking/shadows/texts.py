@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hoopproxy.masking.shadows import plpgsql
+from hoopproxy.masking.shadows import dynamic, plpgsql
 from hoopproxy.masking.shadows.inventory import Function, Inventory
 from hoopproxy.masking.shadows.spelling import listed
 from hoopproxy.masking.shadows.uses import Names, Uses, uses
@@ -92,7 +92,7 @@ def read(text: str) -> tuple[Node, ...] | None:
     """The statements of a text; None: it can't be read."""
     try:
         return statements(text) if len(text) <= TEXT_CHARACTERS_MAX else None
-    except (Unreadable, RecursionError):
+    except Unreadable:
         return None
 
 
@@ -150,6 +150,13 @@ class _Body:
         )
 
 
+def _run(trees: tuple[Node, ...] | None) -> tuple[Node, ...]:
+    """The statements that an expression makes, as far as its constants tell."""
+    if not trees or not (targets := trees[0].get("SelectStmt", {}).get("targetList")):
+        return ()
+    return read(dynamic.reading(targets[0]["ResTarget"]["val"])) or ()
+
+
 def _procedural(definition: str, header: Node) -> _Body:
     try:
         function = plpgsql.tree(definition)
@@ -164,6 +171,9 @@ def _procedural(definition: str, header: Node) -> _Body:
             problem = UNREADABLE.problem
         trees.extend(tree or ())
     if kinds & _DYNAMIC:
+        # What its constants tell is no proof, but it shows what a clone would be for.
+        for expression in plpgsql.run_in(function):
+            trees += _run(read(f"SELECT {expression}"))
         problem = "it runs SQL that it puts together itself"
     return _Body(
         tuple(trees),

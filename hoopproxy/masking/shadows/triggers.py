@@ -6,47 +6,66 @@ that a trigger calls. Knows no right on tables.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from hoopproxy.masking.shadows.catalog_values import is_named, trees_of
 from hoopproxy.masking.shadows.fates import Closure, Fate
 from hoopproxy.masking.shadows.inventory import PUBLIC, Inventory, Relation, Trigger
 from hoopproxy.masking.shadows.protection import Family, Protected
-from hoopproxy.masking.shadows.texts import path_of
+from hoopproxy.masking.shadows.texts import path_of, read
 from hoopproxy.masking.shadows.uses import uses
-from hoopproxy.masking.syntax import Node, Unreadable, fold, statements
+from hoopproxy.masking.syntax import Node, fold
+
+_CONDITION = "trigger's condition"
 
 EXPRESSION = -1
 """In the place of a trigger's function: what is loud is an expression, which `what` names by its kind."""
+
+_VERBS = {"INSERT": 1 << 2, "DELETE": 1 << 3, "UPDATE": 1 << 4}
+"""What changes rows, and its bit among a trigger's events (pg_trigger.h)."""
+
+type Silenced = Mapping[int, frozenset[str]]
+"""OIDs of relations to what a session may not do to their rows: INSERT, UPDATE, DELETE."""
+
+type _Change = tuple[int, str]
 
 QUIET = frozenset({"moddatetime", "autoinc", "insert_username", "check_primary_key", "check_foreign_key", "lo_manage"})
 """Functions of extensions for triggers that set columns or look keys up, and tell nobody (manual, "spi", "lo")."""
 
 
-def silenced(inventory: Inventory, closure: Closure, columns: Protected, accepted: frozenset[str]) -> frozenset[int]:
-    """The relations whose rows masked sessions may not change: a trigger would fire that can't be proved quiet.
+def silenced(inventory: Inventory, closure: Closure, columns: Protected, accepted: frozenset[str]) -> Silenced:
+    """What masked sessions may not do to rows: a trigger would fire that can't be proved quiet.
 
     It may be one of a relation's own, of its family's, as rows go where they belong, or of what refers to it, as
     changes cascade. `accepted` are findings by name.
     """
     family = Family(inventory)
-    found = {
-        oid
-        for oid, relation in inventory.relations.items()
-        if any(finding_name(relation, each) not in accepted for each in loud(inventory, closure, relation, columns))
-    }
-    reaching = defaultdict[int, set[int]](set)  # whose change may change whose rows
-    for relation in inventory.relations.values():
+    reaching = defaultdict[_Change, set[_Change]](set)  # what may change rows in turn
+    found = set[_Change]()
+    for oid, relation in inventory.relations.items():
+        for trigger in loud(inventory, closure, relation, columns):
+            if finding_name(relation, trigger) not in accepted:
+                found |= {(oid, verb) for verb in _verbs(trigger)}
         for other in family.of(relation):
-            reaching[other.oid].add(relation.oid)
-        for _, oid, _ in relation.references:
-            reaching[relation.oid].add(oid)
+            for verb in _VERBS:
+                reaching[other.oid, verb] |= {(oid, verb), (oid, "UPDATE")}  # which may move a row to another partition
+        for other_oid, there, here in relation.cascades:
+            reaching[oid, here].add((other_oid, there))
     todo = list(found)
     while todo:
         new = reaching[todo.pop()] - found
         found |= new
         todo += new
-    return frozenset(found)
+    return {oid: frozenset(verb for each, verb in found if each == oid) for oid in {oid for oid, _ in found}}
+
+
+def _verbs(trigger: Trigger) -> Iterable[str]:
+    """What sets off a trigger; expressions are computed for rows that come in."""
+    if trigger.function == EXPRESSION and trigger.what != _CONDITION:
+        return ("INSERT", "UPDATE")
+    made = read(trigger.definition) if trigger.definition else None
+    events = made[0].get("CreateTrigStmt", {}).get("events", 0) if made else 0
+    return [verb for verb, bit in _VERBS.items() if bit & events] or _VERBS
 
 
 def finding_name(relation: Relation, trigger: Trigger) -> str:
@@ -173,16 +192,9 @@ def _expressions(relation: Relation) -> Iterator[tuple[str, tuple[Node, ...] | N
         yield kind, trees_of(kind, text)
     for column in relation.columns:
         if column.is_generated:
-            yield "generated column", _read(f"SELECT {column.default}")
+            yield "generated column", read(f"SELECT {column.default}")
     for trigger in relation.triggers:
         if trigger.function and " WHEN (" in trigger.definition:
-            made = _read(trigger.definition)
+            made = read(trigger.definition)
             when = made and made[0].get("CreateTrigStmt", {}).get("whenClause")
-            yield "trigger's condition", (when,) if when else None
-
-
-def _read(text: str) -> tuple[Node, ...] | None:
-    try:
-        return statements(text)
-    except Unreadable:
-        return None
+            yield _CONDITION, (when,) if when else None

@@ -25,6 +25,7 @@ _UNWRITTEN = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~"})
 _READING = frozenset({"SelectStmt", "ReturnStmt"})
 _WRITING = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CallStmt"})
 _TELLING = frozenset({"pg_notify", "pg_logical_emit_message", "set_config"})
+_COUNTING = frozenset({"nextval", "currval", "lastval", "setval", "pg_sequence_last_value", "pg_get_sequence_data"})
 _ROWS = frozenset({"new", "old"})
 _KEPT_OUT = frozenset({"LockingClause"})
 """Names in it are aliases."""
@@ -37,7 +38,8 @@ class Uses:
 
     `row` are the columns of a trigger's NEW and OLD, None: whole. `is_loose`: a caller's temporary relation or type may
     stand for something in it, as these come first in a search path that does not say otherwise. `is_written`: it
-    changes rows; `is_telling`: it tells others or the session something. `problem` says why it can't be read, or "".
+    changes rows; `is_telling`: it tells others or the session something; `is_counting`: it asks a sequence, which a
+    text may name. `problem` says why it can't be read, or "".
     """
 
     columns: Mapping[int, frozenset[str] | None] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Uses:
     is_loose: bool = False
     is_written: bool = False
     is_telling: bool = False
+    is_counting: bool = False
     problem: str = ""
 
 
@@ -108,7 +111,7 @@ class _Walk:
         self._operators: set[str] = set()
         self._row_types: set[int] = set()
         self._row: set[str] = set()
-        self._is_loose = self._is_written = self._is_telling = False
+        self._is_loose = self._is_written = self._is_telling = self._is_counting = False
         self._problem = ""
 
     def gather(self, tree: Any) -> None:
@@ -132,6 +135,7 @@ class _Walk:
             row_types=frozenset(self._row_types),
             row=None if "*" in self._row else frozenset(self._row),
             is_telling=self._is_telling,
+            is_counting=self._is_counting,
             is_loose=self._is_loose or bool(self._missing - self._ctes),
             is_written=self._is_written,
             problem=self._problem,
@@ -201,6 +205,7 @@ class _Walk:
         if does := sources.function_does(fold(name)):
             self._problem = f"it calls {name}, which {does}"
         self._is_telling |= fold(name) in _TELLING
+        self._is_counting |= fold(name) in _COUNTING
         found = self._names.function(schema, name, self._path)
         if not found and schema and fold(schema) not in CATALOG:
             self._problem = f"it calls {schema}.{name}, which nobody knows"

@@ -193,7 +193,7 @@ class ServerHalf:
         tag = _tag(message)
         self._results.end(head, tag, draft)
         if tag in _FORGET_ALL:
-            self._book.statements.forget_confirmed()
+            self._book.statements.forget_confirmed("")  # which neither of them knows (`DropAllPreparedStatements`)
         self._results.show(message.raw, draft)
         if self._queue.cut_off and not self._queue.syncs and isinstance(head, pending.Execute):
             self._fail(head.number, draft, simple=False)
@@ -318,7 +318,9 @@ class ServerHalf:
         draft.to_client.append(self._complaints.notice(message, head.edits if head else ()))
 
     def _notification(self, message: Message, draft: Draft) -> None:
-        draft.to_client.append(messages.without_payload(message.body) if self._terms.guarded else message.raw)
+        # Somebody else wrote it, who may have seen what is masked here.
+        is_withheld = self._terms.guarded or self._twins is not None
+        draft.to_client.append(messages.without_payload(message.body) if is_withheld else message.raw)
 
     def _setting(self, message: Message, draft: Draft) -> None:
         messages.read_parameter_status(message.body)

@@ -133,9 +133,13 @@ class Names[T: (Prepared, Portal)]:
         else:
             self._changes[name] = newest
 
-    def forget_confirmed(self) -> None:
-        """All that the server knew is gone; what is still on its way stays."""
-        self._changes = {name: change for name, change in self._changes.items() if change.state is not State.CONFIRMED}
+    def forget_confirmed(self, *spared: str) -> None:
+        """All that the server knew is gone, but these names; what is still on its way stays."""
+        self._changes = {
+            name: change
+            for name, change in self._changes.items()
+            if name in spared or change.state is not State.CONFIRMED
+        }
 
 
 class Book:
