@@ -1,7 +1,7 @@
 """Refuses kinds of statement, whoever's columns they touch: no DROP here, no DELETE without WHERE there.
 
-Reads the statement's tree, not its words, so that neither comments nor quotes hide a kind; what it can't read it
-refuses. It does not see into the text of functions and DO blocks: deny DO and CALL along with what they must not do.
+Reads the statement's tree, not its words, so that neither comments nor quotes hide a kind, and the bodies of functions
+and DO blocks in it; what it can't read it refuses. It does not see what functions do that exist already.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,13 @@ from hoopproxy.access.binding import Binding
 from hoopproxy.events import SQL, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
-from hoopproxy.masking.kinds import WORDS, kinds
+from hoopproxy.masking.deeds import MISREAD, UNREADABLE, deeds
+from hoopproxy.masking.kinds import WORDS
 from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
-from hoopproxy.masking.syntax import Unreadable, statements
+from hoopproxy.masking.syntax import Unreadable
 from hoopproxy.model import Allow, Answer, Passage, Refuse
 
 SENTENCE = "{kind} statements are not allowed on {target}: ask its owner, or send the statement another way."
-
-
-def _kinds(text: str) -> frozenset[str]:
-    return frozenset(kind for tree in statements(text) for kind in kinds(tree))
 
 
 def _known(kind: str) -> str:
@@ -98,11 +95,14 @@ class StatementKinds:
             )
         try:
             if len(statement.text) <= SHORT_CHARACTERS_MAX:
-                found = _kinds(statement.text)
+                done = deeds(statement.text)
             else:
-                found = await in_thread("statements", _kinds, statement.text)
+                done = await in_thread("statements", deeds, statement.text)
         except Unreadable:
-            return Refuse("The gateway can't read this statement, so it can't check it against the target's rules.")
+            return Refuse(UNREADABLE.format(target=passage.permit.target.name))
+        if any(each.misreads for each in done):
+            return Refuse(MISREAD.format(target=passage.permit.target.name))
+        found = frozenset(kind for each in done for kind in each.kinds)
         for rule in rules:
             for kind in rule.deny:
                 if kind in found:

@@ -17,7 +17,7 @@ from hoopproxy.events import SQL, Action, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, IApprovals, IAsksPeople, ISetting, IStatementGuard
 from hoopproxy.masking import kinds
-from hoopproxy.masking.deeds import WORDS, Deeds, deeds
+from hoopproxy.masking.deeds import MISREAD, UNREADABLE, WORDS, Deeds, deeds
 from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
 from hoopproxy.masking.syntax import Unreadable, fold
 from hoopproxy.masks import Named
@@ -32,13 +32,6 @@ SENTENCES = {
 
 REMEMBERED = 4096
 
-_UNREADABLE = (
-    "The gateway can't read this statement, or a body in it, so it can't check it against the rules of {target}."
-)
-_MISREAD = (
-    "This setting can't be changed on {target}: the gateway and the server must read a statement alike, so that rules "
-    "can hold."
-)
 _KEPT = "On {target}, what needs an approval can't be prepared by PREPARE: send it as a statement of its own."
 _LONG = "A statement of more than {bytes_max} bytes can't be checked against the rules of {target}: send it in parts."
 
@@ -192,7 +185,7 @@ class StatementRules:
             done = await self._deeds(statement.text)
         except Unreadable as why:
             if any(rule.is_strict for rule in rules):
-                sentence = _LONG if isinstance(why, TooLong) else _UNREADABLE
+                sentence = _LONG if isinstance(why, TooLong) else UNREADABLE
                 return Refuse(sentence.format(target=target, bytes_max=self._bytes_max))
             return Allow(rows_max=_least(rules))
         if refused := _refused(rules, done, target):
@@ -231,7 +224,7 @@ class TooLong(Unreadable):
 def _refused(rules: Sequence[Rule], done: Sequence[Deeds], target: str) -> str:
     """Why the statement is refused whoever might approve it; "" when it is not."""
     if any(rule.is_strict for rule in rules) and any(each.misreads for each in done):
-        return _MISREAD.format(target=target)
+        return MISREAD.format(target=target)
     denying = _fitting("deny", rules, done)
     return denying[0].said(done, target) if denying else ""
 

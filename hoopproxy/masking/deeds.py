@@ -64,6 +64,17 @@ _DDL = frozenset(("CREATE", "ALTER", "DROP", "GRANT", "COMMENT", "REASSIGN", "RE
 
 _ROLES = frozenset(("role", "session_authorization"))
 
+UNREADABLE = (
+    "The gateway can't read this statement, or a body in it, so it can't check it against the rules of {target}."
+)
+"""What guards tell where one of their rules could have refused it."""
+
+MISREAD = (
+    "This setting can't be changed on {target}: the gateway and the server must read a statement alike, so that rules "
+    "can hold."
+)
+"""And what they tell of a statement that `misreads`."""
+
 _DEPTH_MAX = 4
 """Bodies within bodies."""
 

@@ -228,6 +228,8 @@ def kinds(**keys: Any) -> StatementKinds:
         "PREPARE p AS DELETE FROM x",
         "COPY (DELETE FROM x RETURNING *) TO STDOUT",
         "CREATE SCHEMA s CREATE TABLE t (a int); DROP SCHEMA s",
+        "DO $$ BEGIN DROP TABLE x; END $$",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DROP TABLE x'",
     ],
 )
 def test_a_denied_kind_is_refused_wherever_it_stands(text: str) -> None:
@@ -242,6 +244,22 @@ def test_a_denied_kind_is_refused_wherever_it_stands(text: str) -> None:
 )
 def test_other_kinds_pass_whatever_their_words(text: str) -> None:
     assert answered(kinds(deny=["DROP", "DELETE WITHOUT WHERE"]).examine(passage(), statement(text))) == Allow()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET standard_conforming_strings = off",
+        "SELECT set_config('standard_conforming_strings', 'off', false)",
+        "UPDATE pg_settings SET setting = 'off' WHERE name = 'standard_conforming_strings'",
+        "DO $$ BEGIN SET LOCAL backslash_quote = on; END $$",
+    ],
+)
+def test_nothing_may_have_the_server_read_otherwise_what_follows(text: str) -> None:
+    answer = answered(kinds(deny=["DROP"]).examine(passage(), statement(text)))
+    assert isinstance(answer, Refuse)
+    assert "must read a statement alike" in answer.sentence
+    assert answered(kinds().examine(passage(), statement(text))) == Allow()
 
 
 def test_a_rule_binds_by_target_and_role() -> None:
