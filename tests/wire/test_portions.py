@@ -60,8 +60,10 @@ def test_a_machine_that_is_not_through_is_not_fed() -> None:
 
 def test_a_client_that_is_paused_is_not_gone_on_with() -> None:
     house = House().with_limits(pending_statements_max=STEP_MESSAGES_MAX)
-    visit = house.connect(SYNC * 3 * STEP_MESSAGES_MAX)
+    visit = house.connect()
     peer = house.dialer.peers[0]
+    del peer.answers[b"S"]
+    visit.frontend.give(SYNC * 3 * STEP_MESSAGES_MAX)
     for portion in (1, 2, 3):
         assert bytes(peer.sent).count(SYNC) == portion * STEP_MESSAGES_MAX
         peer.give(READY * STEP_MESSAGES_MAX)
