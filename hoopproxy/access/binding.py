@@ -5,9 +5,24 @@ Knows neither what a rule says nor which addon reads it.
 
 from collections.abc import Collection
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hoopproxy.model import Permit
+
+
+def filled_with(*names: str) -> AfterValidator:
+    """What checks a rule's sentence: it may hold these names in braces, and no others."""
+    *first, last = (f"{{{name}}}" for name in names)
+    holds = f"{', '.join(first)} and {last}"
+
+    def check(template: str) -> str:
+        try:
+            template.format(**dict.fromkeys(names, ""))
+        except (LookupError, ValueError) as why:
+            raise ValueError(f"a sentence may hold {holds} and no other braces") from why
+        return template
+
+    return AfterValidator(check)
 
 
 class Binding(BaseModel):

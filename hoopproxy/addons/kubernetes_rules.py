@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
-from hoopproxy.access.binding import Binding
+from hoopproxy.access.binding import Binding, filled_with
 from hoopproxy.events import Statement
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.model import Allow, Answer, Passage, Permit, Refuse
@@ -49,19 +49,9 @@ def _path(path: str) -> str:
     return path
 
 
-def _sentence(template: str) -> str:
-    try:
-        template.format(verb="", resource="", namespace="", name="", target="")
-    except (LookupError, ValueError) as why:
-        raise ValueError(
-            "a sentence may hold {verb}, {resource}, {namespace}, {name} and {target}, and no other braces"
-        ) from why
-    return template
-
-
 type Verb = Annotated[str, AfterValidator(_verb)]
 type Path = Annotated[str, AfterValidator(_path)]
-type Sentence = Annotated[str, AfterValidator(_sentence)]
+type Sentence = Annotated[str, filled_with("verb", "resource", "namespace", "name", "target")]
 type Decision = Literal["allow", "deny"]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from zope.interface import implementer, provider
 
-from hoopproxy.access.binding import Binding
+from hoopproxy.access.binding import Binding, filled_with
 from hoopproxy.events import Statement
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.model import Allow, Answer, Passage, Refuse, Target
@@ -41,16 +41,8 @@ def _request(text: str) -> str:
     return text
 
 
-def _sentence(template: str) -> str:
-    try:
-        template.format(method="", path="", target="")
-    except (LookupError, ValueError) as why:
-        raise ValueError("a sentence may hold {method}, {path} and {target} and no other braces") from why
-    return template
-
-
 type Request = Annotated[str, AfterValidator(_request)]
-type Sentence = Annotated[str, AfterValidator(_sentence)]
+type Sentence = Annotated[str, filled_with("method", "path", "target")]
 
 
 class Rule(Binding):

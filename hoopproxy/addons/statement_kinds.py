@@ -10,12 +10,12 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zope.interface import implementer, provider
 
-from hoopproxy.access.binding import Binding
+from hoopproxy.access.binding import Binding, filled_with
 from hoopproxy.events import SQL, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
 from hoopproxy.masking.deeds import MISREAD, UNREADABLE, deeds
-from hoopproxy.masking.kinds import WORDS
+from hoopproxy.masking.kinds import known
 from hoopproxy.masking.memory import SHORT_CHARACTERS_MAX
 from hoopproxy.masking.syntax import Unreadable
 from hoopproxy.model import Allow, Answer, Passage, Refuse
@@ -23,23 +23,8 @@ from hoopproxy.model import Allow, Answer, Passage, Refuse
 SENTENCE = "{kind} statements are not allowed on {target}: ask its owner, or send the statement another way."
 
 
-def _known(kind: str) -> str:
-    word = " ".join(kind.upper().split())
-    if word not in WORDS:
-        raise ValueError(f"{kind!r} is no kind of statement: wanted is one of {', '.join(sorted(WORDS))}")
-    return word
-
-
-def _sentence(template: str) -> str:
-    try:
-        template.format(kind="", target="")
-    except (LookupError, ValueError) as why:
-        raise ValueError("a sentence may hold {kind} and {target} and no other braces") from why
-    return template
-
-
-type Kind = Annotated[str, AfterValidator(_known)]
-type Sentence = Annotated[str, AfterValidator(_sentence)]
+type Kind = Annotated[str, AfterValidator(known)]
+type Sentence = Annotated[str, filled_with("kind", "target")]
 
 
 class Rule(Binding):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from zope.interface import implementer, provider
 
-from hoopproxy.access.binding import Binding
+from hoopproxy.access.binding import Binding, filled_with
 from hoopproxy.events import SQL, Action, Statement
 from hoopproxy.hands import in_thread
 from hoopproxy.interfaces import IAddonFactory, IApprovals, IAsksPeople, ISetting, IStatementGuard
@@ -36,13 +36,6 @@ _KEPT = "On {target}, what needs an approval can't be prepared by PREPARE: send 
 _LONG = "A statement of more than {bytes_max} bytes can't be checked against the rules of {target}: send it in parts."
 
 
-def _kind(kind: str) -> str:
-    word = " ".join(kind.upper().split())
-    if word not in kinds.WORDS:
-        raise ValueError(f"{kind!r} is no kind of statement: wanted is one of {', '.join(sorted(kinds.WORDS))}")
-    return word
-
-
 def _word(word: str) -> str:
     if word not in WORDS:
         raise ValueError(f"{word!r} is no word: wanted is one of {', '.join(WORDS)}")
@@ -61,18 +54,10 @@ def _parts(name: str) -> Named:
     return fold(schema), fold(bare)
 
 
-def _sentence(template: str) -> str:
-    try:
-        template.format(what="", target="")
-    except (LookupError, ValueError) as why:
-        raise ValueError("a sentence may hold {what} and {target} and no other braces") from why
-    return template
-
-
 type Word = Annotated[str, AfterValidator(_word)]
-type Kind = Annotated[str, AfterValidator(_kind)]
+type Kind = Annotated[str, AfterValidator(kinds.known)]
 type Name = Annotated[str, AfterValidator(_name)]
-type Sentence = Annotated[str, AfterValidator(_sentence)]
+type Sentence = Annotated[str, filled_with("what", "target")]
 
 
 class Rule(Binding):

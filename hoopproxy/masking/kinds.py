@@ -70,6 +70,14 @@ UNBOUNDED: Mapping[str, str] = MappingProxyType(
 WORDS = frozenset(KINDS.values()) | frozenset(UNBOUNDED.values())
 
 
+def known(kind: str) -> str:
+    """A kind's word as it stands in `WORDS`, whatever its case and blanks. @raise ValueError: it is none."""
+    word = " ".join(kind.upper().split())
+    if word not in WORDS:
+        raise ValueError(f"{kind!r} is no kind of statement: wanted is one of {', '.join(sorted(WORDS))}")
+    return word
+
+
 def kinds(statement: Node) -> Iterator[str]:
     """The kinds of a statement and of all within it: a DELETE in a WITH, what EXPLAIN or PREPARE is about."""
     for node, inside in nodes(statement):
