@@ -1,0 +1,27 @@
+"""Which accounts are one human being: no right that needs two people may be had by one who has two accounts.
+
+Knows neither where accounts come from nor what anybody may do.
+"""
+
+from collections.abc import Iterable
+
+from hoopproxy.model import Identity
+
+
+class People:
+    """Accounts by person. An account is an issuer and a subject, which never changes, unlike names and addresses."""
+
+    def __init__(self, linked: Iterable[frozenset[tuple[str, str]]]) -> None:
+        """`linked`: accounts of one person each. Sets that share an account are one person."""
+        self._first: dict[tuple[str, str], tuple[str, str]] = {}
+        for accounts in linked:
+            joined = accounts | {each for each, first in self._first.items() if self._is_of(first, accounts)}
+            self._first |= dict.fromkeys(joined, min(joined))
+
+    def _is_of(self, first: tuple[str, str], accounts: frozenset[tuple[str, str]]) -> bool:
+        return any(self._first.get(account) == first for account in accounts)
+
+    def person(self, identity: Identity) -> str:
+        """One text for all accounts of a person, and no other's."""
+        issuer, subject = self._first.get((identity.issuer, identity.subject), (identity.issuer, identity.subject))
+        return f"{issuer} {subject}"
