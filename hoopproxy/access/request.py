@@ -1,8 +1,8 @@
 """The life of an access request: which step may follow, who may take it, and what it then is.
 
 A pure machine. Methods that decide answer the steps to be kept and change nothing; `after` is the request once a step
-is kept: so each is durable before it has an effect, and a history played again gives the same request. Knows no store, no
-clock and no policy: who somebody is and which rule binds is given.
+is kept: so each is durable before it has an effect, and a history played again gives the same request. Knows no store,
+no clock and no policy: who somebody is and which rule binds is given.
 """
 
 from collections.abc import Callable
