@@ -10,10 +10,10 @@ from hoopproxy.admit.leases import Held, Lease
 from hoopproxy.control.following import Listener, Stream
 from hoopproxy.control.lines import ControlError
 from hoopproxy.control.server import Command
-from hoopproxy.errors import Revoked
-from hoopproxy.evidence.entries import AdminAction
-from hoopproxy.relay.approvals import Request
+from hoopproxy.errors import Cause, Revoked
+from hoopproxy.evidence.decisions import AdminAction
 from hoopproxy.relay.gallery import NotLive
+from hoopproxy.relay.showing import outlined
 from hoopproxy.session import Gateway
 
 type Answer = dict[str, Any]
@@ -37,6 +37,7 @@ class Commands:
             "head": self.head,
             "approvals": self.approvals,
             "decide": self.decide,
+            "recheck": self.recheck,
         }
 
     def streams(self) -> Mapping[str, Stream]:
@@ -61,18 +62,29 @@ class Commands:
             return {"ended": False}
         await self._gateway.ledger.note(AdminAction("kill", OPERATOR, session_id))
         because = f": {reason.rstrip('.')}." if reason else "."
-        return {"ended": self._gateway.leases.end(session_id, Revoked(f"An operator ended your session{because}"))}
+        why = Revoked(f"An operator ended your session{because}", cause=Cause.KILLED)
+        return {"ended": self._gateway.leases.end(session_id, why)}
+
+    async def recheck(self, arguments: Mapping[str, Any]) -> Answer:
+        """Judge everybody again, now."""
+        counts = await self._gateway.rechecks.recheck_all("an operator asked for it")
+        return {"checked": counts.checked, "ended": counts.ended, "unchecked": counts.unchecked}
 
     def approvals(self, arguments: Mapping[str, Any]) -> Answer:
         """All statements that wait for a decision, without their literals."""
-        return {"approvals": [_waiting(each) for each in self._gateway.approvals.waiting()]}
+        return {"approvals": [outlined(each) for each in self._gateway.approvals.waiting()]}
 
     async def decide(self, arguments: Mapping[str, Any]) -> Answer:
-        """Approve or deny a statement that waits. The log knows of it before it happens."""
+        """Approve or deny a statement that waits for the operator. The log knows of it before it happens."""
         approval_id, reason = str(arguments.get("id", "")), str(arguments.get("reason", "")).strip()
         is_approved = arguments.get("is_approved") is True
         for each in self._gateway.approvals.waiting():
             if each.approval_id == approval_id:
+                if each.rule is not None:
+                    raise ControlError(
+                        f"People decide about statement {approval_id}, each by a token of their own (--token-file): "
+                        f"somebody with the role {' or '.join(sorted(each.rule.roles))}."
+                    )
                 action = "approve" if is_approved else "deny"
                 await self._gateway.ledger.note(AdminAction(action, OPERATOR, each.passage.session_id))
                 return {"decided": self._gateway.approvals.decide(approval_id, is_approved, reason)}
@@ -112,22 +124,6 @@ def _summary(lease: Lease) -> Answer:
         "statements": sum(tally.statements for tally in tallies),
         "rows": sum(tally.rows for tally in tallies),
         "cells_masked": sum(tally.cells_masked for tally in tallies),
-    }
-
-
-def _waiting(request: Request) -> Answer:
-    permit, statement = request.passage.permit, request.statement
-    return {
-        "approval_id": request.approval_id,
-        "session_id": permit.session_id,
-        "identity": permit.identity.name,
-        "target": permit.target.name,
-        "account": permit.account,
-        "why": request.why,
-        "statement": statement.outline,
-        "parameters": len(statement.parameters),
-        "since_s": request.since_s,
-        "until_s": request.until_s,
     }
 
 

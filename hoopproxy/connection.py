@@ -24,16 +24,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
-from hoopproxy.flow import LINGER_S_MAX, Room, Stream, put, stop
+from hoopproxy.flow import LINGER_S_MAX, LULL_S, LULL_S_MAX, TARGET_S_MAX, Room, Stream, put, stop
 from hoopproxy.halves import HalfByHalf, Taken, said, tell_halves
 from hoopproxy.model import Endpoint, Side
 from hoopproxy.records import RECORD_BYTES_MAX, Records
 from hoopproxy.rooms import IConnection, IScheduler, ISignal
 from hoopproxy.settings import Limits
 from hoopproxy.sockets import handshake_rtt_us, literal, pace_keepalives
-
-LULL_S = 0.1
-"""A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
 
 
 @implementer(IConnection, IHalfCloseableProtocol, IHandshakeListener)
@@ -72,10 +69,9 @@ class Connection(Protocol):
         self._ending: Deferred[None] | None = None
         self._closing: IDelayedCall | None = None
         self._parting: IDelayedCall | None = None
-        self._is_paused = self._is_ended = self._is_lost = self._is_tls = False
-        self._is_hurried = False
+        self._is_paused = self._is_ended = self._is_lost = self._is_tls = self._is_hurried = False
         self._has_finished = self._has_ended = self._is_cut = False  # the peer its stream, we ours; and what was cut
-        self._bytes_to_throw: float = inf
+        self._bytes_to_throw = self._part_until_s = inf
         self._taken: Taken | None = None
         self._records: Records | None = None
         self.is_broken = False
@@ -150,8 +146,7 @@ class Connection(Protocol):
             await self._shaking
         finally:
             self._shaking = None
-        self.alpn = self._tcp.protocol.negotiatedProtocol
-        self.peer_certificate = self._tcp.getPeerCertificate()
+        self.alpn, self.peer_certificate = self._tcp.protocol.negotiatedProtocol, self._tcp.getPeerCertificate()
         self.server_name = (self._tcp.getHandle().get_servername() or b"").decode("ascii", "backslashreplace").lower()
 
     def close(self, linger_bytes_max: float = inf) -> None:
@@ -181,6 +176,15 @@ class Connection(Protocol):
         a reset, behind all that was written, and nothing that it could take for an end."""
         self._is_cut = not (self._has_finished and self._has_ended)
         self.close()
+
+    def dismiss(self) -> None:
+        """Close, unless it does already, and give a client no more than `limits.goodbye_s_max` to take what is left, a
+        target `TARGET_S_MAX`. Who sends on and on hears our end of stream all the same, after `LULL_S_MAX`."""
+        self.close()
+        if self._closing is not None and self._closing.active():
+            limit_s = self._limits.goodbye_s_max if self.side is Side.CLIENT else TARGET_S_MAX
+            self._closing.reset(max(0.0, min(limit_s, self._closing.getTime() - self._reactor.seconds())))
+            self._part_until_s = self._reactor.seconds() + LULL_S_MAX
 
     def hurry(self) -> None:
         """Of a connection that closes: once what was written is on its way, go, and don't wait for the peer's end."""
@@ -289,8 +293,7 @@ class Connection(Protocol):
         if self._unread:
             data = b"".join((data, *self._unread))
             self._unread.clear()
-        bytes_max = self._limits.chunk_bytes_max
-        if len(data) > bytes_max:
+        if len(data) > (bytes_max := self._limits.chunk_bytes_max):
             self._unread.appendleft(data[bytes_max:])
             data = data[:bytes_max]
         return data
@@ -318,7 +321,7 @@ class Connection(Protocol):
         """The peer still sends; once that was too much, no more of it is read, and it has little time left."""
         self._bytes_to_throw -= count
         if self._parting is not None and self._parting.active() and not self._is_cut:
-            self._parting.reset(LULL_S)
+            self._parting.reset(max(0.0, min(LULL_S, self._part_until_s - self._reactor.seconds())))
         if self._bytes_to_throw < 0 and not self._is_paused and closing.active():
             self._is_paused = True
             self._tcp.pauseProducing()

@@ -13,10 +13,16 @@ from hoopproxy.registry import Addons
 
 def described(config: Config, addons: Addons) -> dict[str, Any]:
     """What would run, as JSON can say it."""
+    portal = config.portal
     return {
         "gateway": {"name": config.gateway.name, "zone": config.gateway.zone, "country": config.gateway.country},
         "digest": config.digest,
         "storage": {"country": config.storage_country},
+        "policy": {
+            "revision": config.policy.number,
+            "sha256": config.policy.revision,
+            "signers": sorted(config.bundle.signatures) if config.bundle else [],
+        },
         "listeners": [
             {
                 "name": one.name,
@@ -26,6 +32,9 @@ def described(config: Config, addons: Addons) -> dict[str, Any]:
             }
             for one in config.listeners
         ],
+        "portal": {"url": portal.url, "endpoints": [str(Endpoint(each, portal.port)) for each in portal.addresses]}
+        if portal
+        else None,
         "roles": asdict(config.roles),
         "targets": [
             {
@@ -54,9 +63,13 @@ def lines(config: Config, addons: Addons) -> list[str]:
         f"gateway {gateway['name']} in {gateway['country']}, zone {gateway['zone']}: configuration is fine",
         f"evidence lies in {found['storage']['country']}; configuration {found['digest'][:16]}",
     ]
+    if signers := found["policy"]["signers"]:
+        said.append(f"policy: revision {found['policy']['revision']}, signed by {', '.join(signers)}")
     for one in found["listeners"]:
         places = ", ".join(one["endpoints"])
         said.append(f"listener {one['name']}: {one['protocol']} on {places}, plaintext {one['plaintext']}")
+    if portal := found["portal"]:
+        said.append(f"portal {portal['url']} on {', '.join(portal['endpoints'])}")
     for role, names in found["roles"].items():
         asked = (names,) if isinstance(names, str) else names
         said.append(f"{role}: {', '.join(f'{name} ({config.addons[name].use})' for name in asked) or 'none'}")

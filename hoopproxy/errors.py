@@ -4,6 +4,7 @@ Knows nothing of protocols: a frontend turns an error into its protocol's own me
 a `SessionError` is a bug; the connection is then aborted silently and the traceback goes to the operator's log.
 """
 
+from enum import Enum
 from typing import ClassVar
 
 
@@ -112,10 +113,29 @@ class EvidenceUnavailable(SessionError):
     code = "evidence-unavailable"
 
 
+class Cause(Enum):
+    """Why the right behind a live session ended: the closed set that evidence knows."""
+
+    NONE = ""
+    KILLED = "killed"
+    EXPIRED = "expired"
+    STOPPING = "stopping"
+    IDENTITY_GONE = "identity-gone"
+    GROUP_LOST = "group-lost"
+    GRANT_GONE = "grant-gone"
+    ZONE_LOST = "zone-lost"
+    POLICY_CHANGED = "policy-changed"
+    UNCHECKED = "unchecked"
+
+
 class Revoked(SessionError):
-    """The right behind a live session ended: killed, expired, or the gateway is stopping."""
+    """The right behind a live session ended: killed, expired, lost at a re-check, or the gateway is stopping."""
 
     code = "revoked"
+
+    def __init__(self, sentence: str, *, cause: Cause = Cause.NONE, detail: str = "") -> None:
+        super().__init__(sentence, detail=detail)
+        self.cause = cause
 
 
 class ConfigError(Exception):

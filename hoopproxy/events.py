@@ -7,6 +7,7 @@ frozen; raw bytes in it are already masked where the client would see a mask.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from hoopproxy.model import Side
 from hoopproxy.requests import HeaderFields, HttpRequest, KubernetesRequest
@@ -90,7 +91,8 @@ class Statement:
     For EXECUTE `text` is the text of the prepared statement and `parameters` are its bind values. `outline` is the text
     without its literals, fit for people who review but may not see data; "" when it could not be made. `secret` marks
     a text that carries a credential (`ALTER ROLE … PASSWORD`): nobody keeps more of it than the outline. `http` is set
-    for CALL (its text is `GET /v1/customers/17?full=1`), and `kubernetes` where the target is a cluster.
+    for CALL (its text is `GET /v1/customers/17?full=1`), and `kubernetes` where the target is a cluster. `settings`,
+    for guards alone, is what the connection said before that may change what the text means (`relay.footing`).
     """
 
     number: int
@@ -101,6 +103,7 @@ class Statement:
     secret: bool = False
     http: HttpRequest | None = None
     kubernetes: KubernetesRequest | None = None
+    settings: tuple[str, ...] = ()
 
 
 type Ask = Statement | Shape
@@ -118,16 +121,29 @@ class Edit:
     put: str
 
 
+class Ration(Protocol):
+    """Rows that several connections are shown together, and no more of: `sentence` says so when none is left."""
+
+    @property
+    def rows_left(self) -> int: ...
+    @property
+    def sentence(self) -> str: ...
+    def take(self, rows: int) -> None:
+        """So many are shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Send it; `text` replaces the statement's text (equal to it when nothing was rewritten), `edits` say where.
 
-    After `rows_max` rows (0: no limit) of a result the client gets an error in place of the rest.
+    After `rows_max` rows (0: no limit) of a result, or when the `ration` is used up, the client gets an error in place
+    of the rest.
     """
 
     text: str
     edits: tuple[Edit, ...] = ()
     rows_max: int = 0
+    ration: Ration | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,11 +372,12 @@ class Step:
     read or resumed until a later step no longer names them. `half_closes` names the sides that hear an end of stream
     behind what is written: nothing will follow. `ended` means: close both sides after writing. `is_amid` means that
     `to_client` ends inside a message: words of the gateway's own must not follow it. `is_idle` means that the next move
-    is the client's: nothing that it sent is unanswered. `hold_s` above 0 means: if that side sends no more within so
-    long, it has paused, and `release` is to give what the machine holds back of what it sent. `is_heading` means that
-    the client has begun something that must come as a whole and within `limits.head_s_max`, such as the head of an HTTP
-    request, however slowly its bytes drip. `interrupts` means: ask the target to stop the running statement, and feed
-    or resume that side again only when it was asked.
+    is the client's: nothing that it sent is unanswered. `is_at_rest`, which no machine has to tell, says that the
+    target has nothing to do, either: nothing would have to be stopped there. `hold_s` above 0 means: if that side sends
+    no more within so long, it has paused, and `release` is to give what the machine holds back of what it sent.
+    `is_heading` means that the client has begun something that must come as a whole and within `limits.head_s_max`,
+    such as the head of an HTTP request, however slowly its bytes drip. `interrupts` means: ask the target to stop the
+    running statement, and feed or resume that side again only when it was asked.
     """
 
     to_client: bytes = b""
@@ -372,6 +389,7 @@ class Step:
     ended: bool = False
     is_amid: bool = False
     is_idle: bool = False
+    is_at_rest: bool = False
     hold_s: float = 0.0
     half_closes: frozenset[Side] = frozenset()
     is_heading: bool = False

@@ -18,6 +18,15 @@ STREAM_BYTES = 131_072
 
 STREAM_TICK_S = 0.002
 
+LULL_S = 0.1
+"""A peer that has sent nothing for so long waits for us: its next write takes less, and nobody notices more."""
+
+LULL_S_MAX = 0.25
+"""So long a lull is waited for of a peer that is dismissed."""
+
+TARGET_S_MAX = 0.5
+"""So long a target may take that is dismissed: amid an answer of some size it looks at nothing else before its end."""
+
 LINGER_S_MAX = 2.0
 """How long a peer that sends on and on has to take our last words, once no more of it is read."""
 

@@ -34,7 +34,7 @@ from hoopproxy.model import (
     Tally,
     Target,
 )
-from hoopproxy.proofs import TargetSecret
+from hoopproxy.proofs import ServiceToken, TargetSecret
 from hoopproxy.rooms import IDesk, IScheduler
 
 # mypy: disable-error-code="empty-body"
@@ -66,7 +66,9 @@ class ISetting(Interface):
     gateway: str = Attribute("The gateway's name.")
     zone: str = Attribute("The zone that the gateway stands in.")
     state_dir: str = Attribute("Where this gateway keeps its state; an addon keeps to `state_dir/NAME` and below.")
-    policy: Any = Attribute("`hoopproxy.access.policy.Policy`: roles, grants and masks of policy.toml.")
+    policy: Any = Attribute(
+        "Answers as a `hoopproxy.access.policy.Policy` does. There may be another tomorrow: keep nothing of it."
+    )
     targets: Mapping[str, Target] = Attribute("The targets of targets.toml by name.")
     scheduler: IScheduler = Attribute("The clock.")
 
@@ -83,6 +85,108 @@ class IAuthenticator(IAddon):
         @raise Refused: my kind and wrong; nobody else is asked. The sentence never tells which check failed in a way
             that helps to forge.
         """
+
+
+class IRechecking(Interface):
+    """An authenticator that can look again at whom it has let in."""
+
+    async def recheck(identity: Identity, credentials: Credentials) -> Identity | None:
+        """Who that is now, with the groups of now; None: nobody any more. Asked of its own identities alone, every
+        `limits.recheck_s` of a live session.
+
+        @raise Refused: as None, with a sentence. @raise Exception: it can't be told at the moment; the session ends
+            when that lasts for `limits.unchecked_s_max`.
+        """
+
+
+class INoticesChanges(Interface):
+    """An authenticator that can tell without waiting that somebody may have lost something."""
+
+    def has_changed() -> bool:
+        """Whether that is so since this was last asked, which is several times a second: all live sessions of its
+        people are judged again then, at once."""
+
+
+class IBrowserSignIn(Interface):
+    """An authenticator whose people prove who they are in a browser; the portal carries what it says."""
+
+    def begin(state: str) -> str:
+        """The URL that the browser is sent to. What comes back names `state`, 1 to 80 URL-safe characters."""
+
+    async def finish(form: Mapping[str, str]) -> Identity:
+        """Who that is, by the form that the browser brought back. @raise Refused"""
+
+
+class ITakesPasswords(Interface):
+    """An authenticator that knows people by the secret `NAME:PASSWORD`: who types both at the portal is taken to it."""
+
+
+class INamesProvider(Interface):
+    """An authenticator whose people get their tokens themselves, from an OpenID Connect provider."""
+
+    provider: Mapping[str, Any] = Attribute(
+        "What `hoopproxy login` needs to ask for one: issuer, client_id, scope, resource, audience, shows."
+    )
+
+
+class ITokenShelf(Interface):
+    """Where service tokens are kept, without the tokens."""
+
+    def has_changed() -> bool:
+        """Whether others than were last seen may be there now; returns at once."""
+
+    async def find(token_id: str) -> ServiceToken | None:
+        """The one of that id; None for none. @raise OSError, ConfigError: there is no telling."""
+
+    async def all() -> tuple[ServiceToken, ...]:
+        """All, in the order in which they were added. @raise OSError, ConfigError"""
+
+    async def add(token: ServiceToken) -> None:
+        """Durable when it returns. @raise Refused: there are too many. @raise OSError, ConfigError"""
+
+    async def revoke(token_id: str, at_s: float) -> None:
+        """Durable when it returns. @raise OSError, ConfigError"""
+
+    async def used(token_id: str, at_s: float) -> None:
+        """Remember when, to the hour; whether that succeeds matters to nobody."""
+
+
+class IIssuesTokens(Interface):
+    """An authenticator that makes tokens for services. What is made, kept and revoked is in the log before it is."""
+
+    def make(
+        subject: str, groups: frozenset[str], lifetime_s: float, made_by: str, note: str
+    ) -> tuple[str, ServiceToken]:
+        """A new token, and what is to be kept of it: it counts once that is. @raise Refused: not so, or not so long."""
+
+    async def keep(token: ServiceToken) -> None:
+        """From now on who shows it is let in. @raise Refused, OSError"""
+
+    async def tokens() -> tuple[ServiceToken, ...]:
+        """All of them, the newest first."""
+
+    async def revoke(token_id: str) -> None:
+        """From now on who shows it is refused. @raise OSError"""
+
+
+class IIssuesCertificates(Interface):
+    """An authenticator with an authority of its own, whose certificates are clients'."""
+
+    async def issue(request: bytes, san: str, groups: tuple[str, ...], lifetime_s: float) -> Any:
+        """A certificate (cryptography's) for the key of a signing request (PEM), and for whom `san` names.
+
+        Nobody has it before it is in the log. @raise Refused: not for that key, name or time.
+        """
+
+
+class IMintsTokens(Interface):
+    """An authenticator that knows tokens of the gateway's own."""
+
+    async def mint(identity: Identity, authenticator: str) -> str:
+        """A token that says who that is, for no longer than it is known, and by which authenticator. @raise Refused"""
+
+    def proven_by(credentials: Credentials) -> str:
+        """The authenticator who said so at first, by a token that was verified: it is the one who can look again."""
 
 
 class IRouter(IAddon):
@@ -102,6 +206,12 @@ class IGrantSource(IAddon):
 
         Pending: a person is being asked; the gateway asks again until `until_s` or `limits.approval_s_max`.
         """
+
+
+class IAsksOffice(Interface):
+    """An addon that goes by what people have asked for and decided."""
+
+    office: Any = Attribute("Set by the gateway before it asks: a `hoopproxy.access.office.Office`.")
 
 
 class IResidencyCheck(IAddon):
@@ -131,9 +241,10 @@ class IStatementGuard(IAddon):
 class IApprovals(Interface):
     """What people decide about single statements."""
 
-    def answer(passage: Passage, statement: Statement, why: str) -> Answer:
+    def answer(passage: Passage, statement: Statement, why: str, rule: Any = None) -> Answer:
         """What was decided about this statement of this connection: Pending while nobody has. `why` is for those who
-        decide. To be asked again as long as the statement waits; Allow is said once."""
+        decide: people by `rule`, a `hoopproxy.access.request.ApprovalRule`, and without one the operator. To be asked
+        again as long as the statement waits; Allow is said once."""
 
 
 class IAsksPeople(Interface):

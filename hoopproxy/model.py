@@ -93,6 +93,19 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """Who somebody is and by what. The authenticator of that name said so, and is asked again while they are here.
+
+    What came through a live session was proven by whoever opened that one. `at_s` (monotonic) is when it was known.
+    """
+
+    identity: Identity
+    credentials: Credentials
+    authenticator: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamTls:
     """How a target proves itself. `server_name` is the configured identity, never the literal or a client's word.
 
@@ -152,7 +165,9 @@ class Grant:
 
     `zone` is where destination, gateway and recording storage must lie; the client must lie in one of `client_zones`.
     `assurance_min` says how well each place must be known; a place that it does not name must be DECLARED. `reveals`
-    are the columns (`schema.table.column`) that are shown unmasked as long as it lasts.
+    are the columns (`schema.table.column`) that are shown unmasked as long as it lasts. `actions` are what may be done,
+    in the words of `hoopproxy.access.actions`; empty: whatever the account may. `rows_max` and `bytes_max` are what may
+    still be shown, by all sessions together, when one comes in by it; None: no end to it.
     """
 
     grant_id: str
@@ -164,6 +179,9 @@ class Grant:
     assurance_min: Mapping["SubjectKind", Assurance]
     not_after_s: float
     reveals: frozenset[str] = frozenset()
+    actions: frozenset[str] = frozenset()
+    rows_max: int | None = None
+    bytes_max: int | None = None
 
 
 class SubjectKind(Enum):

@@ -4,6 +4,7 @@ Knows neither who shows it nor to whom.
 """
 
 from dataclasses import dataclass
+from hmac import compare_digest
 from typing import NoReturn
 
 
@@ -18,6 +19,10 @@ class Secret:
     def reveal(self) -> str:
         """The text. Calls of this are the list of places that a reviewer reads."""
         return self._text
+
+    def is_same(self, other: "Secret") -> bool:
+        """Whether both hold one text, in a time that does not tell where they differ."""
+        return compare_digest(self._text.encode(), other._text.encode())
 
     def __repr__(self) -> str:
         return "<secret>"
@@ -36,6 +41,27 @@ class HeldKey:
 
     kind: str
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceToken:
+    """What is kept of a token that the gateway made for a service: all but the token.
+
+    `sha256` is the digest (hex) of the whole token, of which 256 bits are random: there is nothing to guess, and so
+    nothing that a slow hash or a salt would add (NIST SP 800-63B-4 §3.1.2.2 asks for these below 112 bits). Times are
+    POSIX seconds; `revoked_s` 0: it is not; `used_s` 0: never yet, else to the hour.
+    """
+
+    token_id: str
+    sha256: str
+    subject: str
+    groups: frozenset[str]
+    created_s: float
+    expires_s: float
+    made_by: str
+    note: str = ""
+    revoked_s: float = 0.0
+    used_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

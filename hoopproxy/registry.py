@@ -22,6 +22,7 @@ from zope.interface.exceptions import DoesNotImplement, Invalid
 from zope.interface.interface import InterfaceClass, Method
 from zope.interface.verify import verifyClass, verifyObject
 
+from hoopproxy.access.in_force import InForce
 from hoopproxy.access.policy import Policy
 from hoopproxy.config.model import AddonSettings, Config
 from hoopproxy.config.sentences import checked, hint, shown
@@ -111,15 +112,18 @@ class Setting:
     gateway: str
     zone: str
     state_dir: str
-    policy: Policy
+    policy: Policy | InForce
     targets: Mapping[str, Target]
     scheduler: IScheduler
 
 
-def build(config: Config, scheduler: IScheduler) -> Addons:
-    """Every addon of the configuration, checked and built. Opens no socket. @raise ConfigError: all that is wrong."""
-    gateway = config.gateway
-    setting = Setting(gateway.name, gateway.zone, str(gateway.state_dir), config.policy, config.targets, scheduler)
+def build(config: Config, scheduler: IScheduler, policy: InForce | None = None) -> Addons:
+    """Every addon of the configuration, checked and built; all ask `policy`, if it may change. Opens no socket.
+
+    @raise ConfigError: all that is wrong.
+    """
+    gateway, asked = config.gateway, policy or config.policy
+    setting = Setting(gateway.name, gateway.zone, str(gateway.state_dir), asked, config.targets, scheduler)
     made: dict[str, Any] = {}
     provenance: list[tuple[str, str, str]] = []
     modules: dict[str, str] = {}

@@ -71,6 +71,10 @@ class IConnection(Interface):
     def close() -> None:
         """Flush, then close; safe to call twice."""
 
+    def dismiss() -> None:
+        """As `close`, when the right behind the session has ended: a client that does not take its last words within
+        `limits.goodbye_s_max` is cut off, and a target that is amid its answer much sooner."""
+
     def abort() -> None:
         """Close now, without a flush; safe to call twice."""
 

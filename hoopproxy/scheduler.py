@@ -23,6 +23,23 @@ GRACE_S = 5.0
 """How long a cancelled work may take for its `finally` blocks (an fsync, a last word) before nobody waits any more."""
 
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux's own counts the time that the machine sleeps, too; elsewhere there is the next best."""
+
+
+def steady_s() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime(_STEADY)
+
+
+def keep_time(reactor: Any) -> None:
+    """Have a reactor's timers run by `steady_s`; call it before there are any.
+
+    Twisted's own run by the wall's clock: set back by an hour, it would have each grant end an hour late.
+    """
+    reactor.seconds = steady_s
+
+
 @implementer(ISignal)
 class Signal:
     """One value that many may wait for."""
@@ -67,10 +84,10 @@ class TwistedScheduler:
         self._log = structlog.get_logger()
 
     def now_s(self) -> float:
-        return self._reactor.seconds()
+        return self._reactor.seconds() if self._is_test_clock else time.time()  # noqa: TID251 - whence it comes
 
     def monotonic_s(self) -> float:
-        return self._reactor.seconds() if self._is_test_clock else time.monotonic()
+        return self._reactor.seconds() if self._is_test_clock else steady_s()
 
     async def sleep(self, duration_s: float) -> None:
         done: Deferred[None] = Deferred(lambda _: call.cancel())

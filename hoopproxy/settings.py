@@ -3,9 +3,10 @@
 Knows no file: `hoopproxy.config` reads these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 
 from hoopproxy.model import IPAddress
 
@@ -26,10 +27,11 @@ class ListenerSettings:
 
     `balancers` may, and must, say in a PROXY header for whom they connect. What else is set is the protocol's business,
     and a protocol that can't do with it says so when it is built: the gateway's `certificate_file` and `key_file` for
-    TLS and its `host_key_files` for SSH, the `client_ca_file` that clients' certificates come from, and for clients
-    that can't name them the `target` and `account` that they reach. For HTTP, `domain` is what follows a target's name
-    in the hosts by which it is reached (`crm.gw.example.com`), and the authority files are the certificate, encrypted
-    key and passphrase of the gateway's own CA, whose certificates clients of the forward proxy are shown.
+    TLS and its `host_key_files` for SSH, the `client_ca_file` that clients' certificates come from, and whether they
+    may show something else instead, and for clients that can't name them the `target` and `account` that they reach.
+    For HTTP, `domain` is what follows a target's name in the hosts by which it is reached (`crm.gw.example.com`), and
+    the authority files are the certificate, encrypted key and passphrase of the gateway's own CA, whose certificates
+    clients of the forward proxy are shown.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ListenerSettings:
     plaintext: Plaintext = Plaintext.NEVER
     balancers: tuple[IPNetwork, ...] = ()
     client_ca_file: str = ""
+    is_client_certificate_optional: bool = False
     host_key_files: tuple[str, ...] = ()
     target: str = ""
     account: str = ""
@@ -48,6 +51,58 @@ class ListenerSettings:
     authority_file: str = ""
     authority_key_file: str = ""
     authority_passphrase_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PortalSettings:
+    """The `[portal]` table: where it listens, and under which `url` people know it (`https://HOST[:PORT]`).
+
+    A connection lives for `connection_s_max`; a sign-in in a browser may take `sign_in_s_max`. The two per minute are
+    of one address. `link_key_file` has the key of links to requests, None for one that only this gateway has.
+    """
+
+    addresses: tuple[IPAddress, ...]
+    port: int
+    certificate_file: str
+    key_file: str
+    url: str
+    body_bytes_max: int = 262144
+    connection_s_max: float = 60.0
+    connections_max: int = 500
+    connections_per_address_max: int = 50
+    requests_per_minute: int = 120
+    sign_ins_per_minute: int = 10
+    sign_in_s_max: float = 600.0
+    link_key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """One `[[webhook]]` table: who is told of which kinds of steps on requests, signed with `secret`.
+
+    An exchange may take `timeout_s`; after `tries_max` of them in vain a step is given up. `ca_file` None: whom this
+    machine trusts.
+    """
+
+    name: str
+    url: str
+    secret: bytes = field(repr=False)
+    events: frozenset[str]
+    ca_file: str | None
+    tries_max: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where requests and grants are kept: in the PostgreSQL whose URL stands in `url_file`, or in the SQLite `path`.
+
+    `lease_s_max` is for how long live sessions may go on when it can't be reached.
+    """
+
+    url_file: Path | None
+    path: Path
+    lease_s_max: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +121,9 @@ class Limits:
     answer_s_max: float = 0.0
     stalled_s_max: float = 900.0
     session_s_max: float = 43200.0
+    recheck_s: float = 60.0
+    unchecked_s_max: float = 300.0
+    goodbye_s_max: float = 2.0
     drain_s_max: float = 10.0
     blocking_ms_max: float = 100.0
     turn_ms_max: float = 2.0

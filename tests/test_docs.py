@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.testing import CliRunner
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
+from hoopproxy.access.actions import WORDS as WORDS_OF_ACTIONS
+from hoopproxy.addons.certificates import CertificateAuthenticator
 from hoopproxy.addons.cidr_map import CidrMap
 from hoopproxy.addons.known_identities import KnownIdentities
+from hoopproxy.addons.ldap import LdapAuthenticator
+from hoopproxy.addons.oidc import OidcAuthenticator
 from hoopproxy.addons.statement_rules import Rule, StatementRules
 from hoopproxy.cli.main import main
 from hoopproxy.config.policy_tables import MaskKind, MaskTable
@@ -127,6 +132,27 @@ def test_the_identities_of_the_page_are_some(tmp_path: Path) -> None:
     assert KnownIdentities.settings.model_validate(table).identity[0].subject == "billing"
 
 
+def test_the_rules_for_certificates_of_the_page_are_some() -> None:
+    page = (ROOT / "docs/identity.md").read_text()
+    (example,) = re.findall(r"^    \[addon\.people\]\n(?:(?:    .*)?\n)*", page, flags=re.M)
+    table = tomllib.loads(textwrap.dedent(example))["addon"]["people"]
+    assert table.pop("use") == "certificates"
+    assert [rule.san for rule in CertificateAuthenticator.settings.model_validate(table).rule] == [
+        "email:*@example.com",
+        "uri:spiffe://example.com/ns/*/sa/*",
+    ]
+
+
+def test_the_directories_of_the_page_are_some() -> None:
+    page = (ROOT / "docs/identity.md").read_text()
+    examples = re.findall(r"^    \[addon\.directory\]\n(?:    .*\n)*", page, flags=re.M)
+    tables = [tomllib.loads(textwrap.dedent(each))["addon"]["directory"] for each in examples]
+    assert [table.pop("use") for table in tables] == ["ldap", "ldap"]
+    plain, windows = map(LdapAuthenticator.settings.model_validate, tables)
+    assert (plain.follows_groups, windows.follows_groups) == (True, False)
+    assert [str(place) for place in plain.servers] == ["ldaps://ldap1.example.com:636", "ldap://ldap2.example.com:389"]
+
+
 def test_the_listener_and_the_targets_for_ssh_make_a_gateway(copy: Copy) -> None:  # noqa: F811 # the fixture
     listener, shell, cache = blocks("docs/ssh.md", "toml")
     new_key().write(copy.directory / "secrets/host_ed25519")
@@ -193,15 +219,50 @@ def _commands(group: click.Group, *before: str) -> Iterator[tuple[str, click.Com
             yield " ".join((*before, name)), command
 
 
+def test_the_hours_actions_and_cases_of_the_page_are_some(copy: Copy) -> None:  # noqa: F811 # the fixture
+    page = (ROOT / "docs/policy.md").read_text()
+    for key in ("hours", "actions"):
+        (line,) = re.findall(rf"^    ({key} = .*)$", page, flags=re.M)
+        (example,) = re.findall(rf"^{key} = .*$", (copy.directory / "policy.toml").read_text(), flags=re.M)
+        copy.change("policy.toml", example, line)
+    assert copy.load().policy.grants[0].hours is not None
+    rows = re.findall(r"^\| `(postgres|ssh|kubernetes)` \| (.*) \|$", page, flags=re.M)
+    named = {
+        protocol: set(re.findall("`([a-z]+)`", words)) & WORDS_OF_ACTIONS[protocol].keys() for protocol, words in rows
+    }
+    assert named == {protocol: set(words) for protocol, words in WORDS_OF_ACTIONS.items()}
+    (cases,) = blocks("docs/policy.md", "toml")
+    (copy.directory / "cases.toml").write_text(cases)
+    words = ("policy", "test", copy.directory / "policy.toml", "--cases", copy.directory / "cases.toml")
+    done = CliRunner().invoke(main, [*map(str, words), "--config", str(copy.main)])
+    assert (done.exit_code, done.output) == (0, "2 of 2 cases are as expected.\n")
+
+
 def test_the_rules_of_the_page_are_some_and_its_tables_are_whole() -> None:
-    (example,) = blocks("docs/rules.md", "toml")
+    example, people = blocks("docs/rules.md", "toml")
     table = tomllib.loads(example)["addon"]["rules"]
     assert table.pop("use") == "statement-rules"
+    by_people = tomllib.loads(people)["addon"]["rules"]["rule"]
+    assert all(Rule.model_validate(each).approvers for each in by_people)
     rules = StatementRules.settings.model_validate(table)
     page = (ROOT / "docs/rules.md").read_text()
     first_columns = set(re.findall(r"^\| `([a-z-]+)` \|", page, flags=re.M))
     effects = get_args(Rule.model_fields["effect"].annotation)
-    keys = {"match", "kinds", "functions", "tables"}
+    keys = {"match", "kinds", "functions", "tables", "commands"}
     assert first_columns - {"match", "effect"} == {*WORDS, *effects, *keys} - {"match"}
     assert {rule.effect for rule in rules.rule} == set(effects)
     assert keys <= set(Rule.model_fields)
+
+
+def test_the_portal_and_the_sign_in_of_the_page_make_a_gateway(copy: Copy) -> None:  # noqa: F811 # the fixture
+    corp, portal = blocks("docs/sign-in.md", "toml")
+    text = copy.main.read_text()
+    there = text[text.index("[portal]") : text.index("# Who is asked what, and in which order.")]
+    copy.change("hoopproxy.toml", there, portal)
+    tables = tomllib.loads(corp)["addon"]["corp"]
+    assert tables.pop("use") == "oidc"
+    assert OidcAuthenticator.settings.model_validate(tables).sign_in.client_id == "hoopproxy-cli"
+    loaded = copy.load().portal
+    assert loaded is not None and loaded.url == "https://gw.example.com:8444"
+    paths = re.findall(r"`(?:GET|POST) (/[^`]*)`", (ROOT / "docs/sign-in.md").read_text())
+    assert {"/", "/.well-known/hoopproxy", "/sign-in/token", "/sign-in/password"} <= set(paths)

@@ -41,8 +41,12 @@ class Binding(BaseModel):
 
     def binds(self, permit: Permit) -> bool:
         """Whether the rule holds in this session."""
+        return self.holds(permit.target.name, permit.roles)
+
+    def holds(self, target_name: str, roles: frozenset[str]) -> bool:
+        """Whether the rule holds for whoever has these roles, on that target."""
         return (
-            (not self.targets or permit.target.name in self.targets)
-            and (not self.roles or bool(self.roles & permit.roles))
-            and not self.except_roles & permit.roles
+            (not self.targets or target_name in self.targets)
+            and (not self.roles or bool(self.roles & roles))
+            and not self.except_roles & roles
         )

@@ -40,7 +40,13 @@ def sets_of(
     reveals = [reveal for rule in rules for reveal in rule.reveal]
     names = sorted(frozenset(chain.from_iterable(reveal.roles for reveal in reveals)))
     places = _places(reveals, zones)
-    shown = frozenset({frozenset[str](), *(rule.reveals for rule in policy.grants if target.name in rule.targets)})
+    shown = frozenset(
+        {
+            frozenset[str](),
+            *(rule.reveals for rule in policy.grants if target.name in rule.targets),
+            *(rule.reveals for rule in policy.requests if target.name in rule.targets),
+        }
+    )
     count = 2 ** len(names) * len(places) * len(shown)
     if count > COMBINATIONS_MAX:
         raise TooManySets(

@@ -21,7 +21,16 @@ class People:
     def _is_of(self, first: tuple[str, str], accounts: frozenset[tuple[str, str]]) -> bool:
         return any(self._first.get(account) == first for account in accounts)
 
+    @property
+    def linked(self) -> frozenset[frozenset[tuple[str, str]]]:
+        """The accounts of each person who has several."""
+        firsts = set(self._first.values())
+        return frozenset(frozenset(each for each, of in self._first.items() if of == first) for first in firsts)
+
     def person(self, identity: Identity) -> str:
-        """One text for all accounts of a person, and no other's."""
-        issuer, subject = self._first.get((identity.issuer, identity.subject), (identity.issuer, identity.subject))
-        return f"{issuer} {subject}"
+        """One text for all accounts of a person, and no other's: an issuer, a space and a subject."""
+        return self.person_of(identity.issuer, identity.subject)
+
+    def person_of(self, issuer: str, subject: str) -> str:
+        """The same, for an account."""
+        return " ".join(self._first.get((issuer, subject), (issuer, subject)))

@@ -5,7 +5,11 @@ Pure: `hoopproxy.config` parses the file into these, addons read them. Knows no 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
+from hoopproxy.access.hours import Hours
+from hoopproxy.access.people import People
+from hoopproxy.access.request_rule import RequestRule
 from hoopproxy.masks import ColumnMask
 from hoopproxy.model import Assurance, Grant, Identity, SubjectKind
 
@@ -20,7 +24,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class GrantRule:
-    """A standing grant. `zone` is where destination, gateway and storage must lie; clients in one of `client_zones`."""
+    """A standing grant. `zone` is where destination, gateway and storage must lie; clients in one of `client_zones`.
+
+    It holds in its `hours` alone (None: always), and lets do its `actions` alone (empty: all, see `Grant`).
+    """
 
     name: str
     roles: frozenset[str]
@@ -31,6 +38,13 @@ class GrantRule:
     assurance_min: Mapping[SubjectKind, Assurance]
     duration_s_max: float
     reveals: frozenset[str] = frozenset()
+    hours: Hours | None = None
+    actions: frozenset[str] = frozenset()
+
+    def closes_s(self, at_s: float) -> float | None:
+        """Until when whoever comes in at `at_s` may stay (POSIX time); None: it does not hold then."""
+        closing_s = inf if self.hours is None else self.hours.closes_s(at_s)
+        return None if closing_s is None else min(at_s + self.duration_s_max, closing_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +96,13 @@ def _hides(reveal: tuple[Reveal, ...], roles: frozenset[str], client_zones: froz
     return not any(seen.roles & roles and seen.client_zones & client_zones for seen in reveal)
 
 
+NOBODY_LINKED = People(())
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All of policy.toml. `revision` is the file's SHA-256 in hex: evidence names it."""
+    """All of policy.toml. `revision` is the file's SHA-256 in hex: evidence names it. `number` is what the file itself
+    calls its `revision`, 0 where it does not."""
 
     revision: str
     roles: tuple[Role, ...]
@@ -92,13 +110,16 @@ class Policy:
     masks: tuple[MaskRule, ...]
     fields: tuple[FieldRule, ...] = ()
     regulated: tuple[RegulatedRule, ...] = ()
+    requests: tuple[RequestRule, ...] = ()
+    people: People = NOBODY_LINKED
+    number: int = 0
 
     def roles_of(self, identity: Identity) -> frozenset[str]:
         """The roles that an identity's groups give it."""
         return frozenset(role.name for role in self.roles if role.groups & identity.groups)
 
     def grants_for(self, roles: frozenset[str], target_name: str, at_s: float) -> tuple[Grant, ...]:
-        """The standing grants for these roles and this target, in the file's order."""
+        """The standing grants for these roles and this target that hold at `at_s`, in the file's order."""
         return tuple(
             Grant(
                 grant_id=f"policy:{rule.name}",
@@ -108,11 +129,12 @@ class Policy:
                 zone=rule.zone,
                 client_zones=rule.client_zones,
                 assurance_min=rule.assurance_min,
-                not_after_s=at_s + rule.duration_s_max,
+                not_after_s=not_after_s,
                 reveals=rule.reveals,
+                actions=rule.actions,
             )
             for rule in self.grants
-            if rule.roles & roles and target_name in rule.targets
+            if rule.roles & roles and target_name in rule.targets and (not_after_s := rule.closes_s(at_s)) is not None
         )
 
     def masks_for(

@@ -23,6 +23,7 @@ from hoopproxy.access.steps import (
     Resumed,
     Reviewed,
     Revoked,
+    Spent,
     Step,
     Suspended,
     Used,
@@ -79,8 +80,12 @@ class ApprovalRule:
 
     def admits(self, approver: Approver, terms: Terms) -> bool:
         """Whether his vote counts."""
+        return self.admits_to(approver, terms.requester)
+
+    def admits_to(self, approver: Approver, requester: str) -> bool:
+        """The same, for whatever that person wants."""
         return (
-            approver.person != terms.requester
+            approver.person != requester
             and bool(approver.roles & self.roles)
             and (not self.client_zones or bool(approver.client_zones & self.client_zones))
         )
@@ -88,7 +93,7 @@ class ApprovalRule:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """A request as its history left it. `count` is the number of its next entry."""
+    """A request as its history left it. `count` is the number of its next entry; `rows` and `bytes` were shown."""
 
     request_id: str
     terms: Terms
@@ -101,6 +106,8 @@ class AccessRequest:
     is_break_glass: bool = False
     votes: tuple[Voted, ...] = ()
     sessions: frozenset[str] = frozenset()
+    rows: int = 0
+    bytes: int = 0
     why: str = ""
 
     # Deciding -------------------------------------------------------------------------------------------------------
@@ -168,6 +175,8 @@ class AccessRequest:
             raise NotPossible("Your access has not begun yet.")
         if now_s >= self.not_after_s:
             raise NotPossible("The time of your access is over; ask for it again.")
+        if 0 in self.left:
+            raise NotPossible("The rows or bytes that your access was for have all been shown; ask for it again.")
         if session_id in self.sessions:
             return ()
         if not self.is_break_glass and not self._is_carried(self.votes, rule, is_still_admitted):
@@ -217,6 +226,19 @@ class AccessRequest:
             return (Expired(),)
         return ()
 
+    def spend(self, rows: int, count: int) -> tuple[Step, ...]:
+        """So much was shown."""
+        return (Spent(rows, count),) if rows or count else ()
+
+    @property
+    def left(self) -> tuple[int | None, int | None]:
+        """The rows and bytes that it still lets be shown; None: no end to them."""
+        rows_max, bytes_max = self.terms.rows_max, self.terms.bytes_max
+        return (
+            None if rows_max is None else max(0, rows_max - self.rows),
+            None if bytes_max is None else max(0, bytes_max - self.bytes),
+        )
+
     def is_overdue(self, now_s: float) -> bool:
         """Whether the one behind broken glass has to wait at the door until somebody has reviewed it."""
         return self.phase is Phase.REVIEW_DUE and now_s >= self.review_until_s
@@ -240,6 +262,8 @@ class AccessRequest:
                 return replace(then, phase=Phase.APPROVED, not_before_s=not_before_s, not_after_s=not_after_s)
             case Used(session_id):
                 return replace(then, phase=Phase.ACTIVE, sessions=self.sessions | {session_id})
+            case Spent(rows, count):
+                return replace(then, rows=self.rows + rows, bytes=self.bytes + count)
             case Suspended(why):
                 return replace(then, phase=Phase.SUSPENDED, why=why)
             case Resumed():
@@ -276,6 +300,7 @@ _MAY_STAND_IN: dict[type[Step], frozenset[Phase]] = {
     **dict.fromkeys((Edited, Voted, Approved, Denied, Withdrawn, Lapsed), frozenset({Phase.REQUESTED})),
     **dict.fromkeys((Used, Suspended), frozenset({Phase.APPROVED, Phase.ACTIVE})),
     **dict.fromkeys((Revoked, GivenUp, Expired), _GRANTED),
+    Spent: frozenset(Phase),  # what is shown while it ends is said behind its end
     Resumed: frozenset({Phase.SUSPENDED}),
     Reviewed: frozenset({Phase.REVIEW_DUE}),
     Requested: frozenset(),
@@ -298,10 +323,10 @@ def begun(entry: Entry) -> AccessRequest:
     """
     match entry.step:
         case Requested(terms, pending_until_s) if entry.number == 0:
-            return AccessRequest(entry.request_id, terms, Phase.REQUESTED, 1, pending_until_s=pending_until_s)
+            return AccessRequest(entry.key, terms, Phase.REQUESTED, 1, pending_until_s=pending_until_s)
         case BrokenGlass(terms, not_after_s, review_until_s) if entry.number == 0:
             return AccessRequest(
-                entry.request_id,
+                entry.key,
                 terms,
                 Phase.APPROVED,
                 1,

@@ -1,4 +1,4 @@
-"""What can happen to an access request, each as a frozen value: the whole of its history, and all that is stored of it.
+"""What can happen to an access request, or to an account, each as a frozen value: its whole history is made of these.
 
 Knows neither which step may follow which nor where they are kept.
 """
@@ -143,6 +143,48 @@ class Reviewed:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What sessions by it have been shown since the last of these: rows, and bytes on their way to the client."""
+
+    kind: ClassVar[str] = "spent"
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """Somebody's account does not count any more, whatever its identity provider says."""
+
+    kind: ClassVar[str] = "disabled"
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """It does again."""
+
+    kind: ClassVar[str] = "enabled"
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appointed:
+    """An account may do what administrators may."""
+
+    kind: ClassVar[str] = "appointed"
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """It may not any more."""
+
+    kind: ClassVar[str] = "dismissed"
+    by: str
+
+
 type Step = (
     Requested
     | BrokenGlass
@@ -159,14 +201,65 @@ type Step = (
     | GivenUp
     | Expired
     | Reviewed
+    | Spent
 )
+"""Of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn:
+    """The operator vouches for somebody whose identity provider can't, with these groups and until then."""
+
+    kind: ClassVar[str] = "let-in"
+    by: str
+    why: str
+    groups: frozenset[str]
+    until_s: float
+
+
+type AccountStep = Disabled | Enabled | Appointed | Dismissed | LetIn
+"""Of an account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One step of one request: `number` counts a request's from 0, and no two entries share both."""
+    """One step of one history: `number` counts it from 0, and no two entries share key and number.
 
-    request_id: str
+    `key` is a request's id, or `ACCOUNT` and an issuer and a subject. `gateway` names where it was taken.
+    """
+
+    key: str
     number: int
     at_s: float
-    step: Step
+    step: Step | AccountStep
+    gateway: str = ""
+
+
+ACCOUNT = "account "
+"""What keys of accounts begin with; ids of requests hold no space."""
+
+
+def account_key(issuer: str, subject: str) -> str:
+    """The key of an account's history."""
+    return f"{ACCOUNT}{issuer} {subject}"
+
+
+def account_of(key: str) -> tuple[str, str]:
+    """The issuer and the subject in the key of an account. (No issuer's name holds a space.)"""
+    issuer, _, subject = key.removeprefix(ACCOUNT).partition(" ")
+    return issuer, subject
+
+
+def actor_of(entry: Entry) -> tuple[str, str] | None:
+    """The person who took a step, as an issuer and a subject; None: time, a session or an operator did."""
+    match entry.step:
+        case Requested(terms) | BrokenGlass(terms) | Edited(terms):
+            person = terms.requester
+        case Voted(approver):
+            person = approver.person
+        case Revoked(by) | Reviewed(by) | Disabled(by) | Enabled(by) | Appointed(by) | Dismissed(by) | LetIn(by):
+            person = by
+        case _:
+            return None
+    issuer, space, subject = person.partition(" ")
+    return (issuer, subject) if space else None

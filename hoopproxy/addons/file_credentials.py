@@ -3,9 +3,7 @@
 Knows no target. Keeps nothing in memory, so that a replaced file counts from the next login on.
 """
 
-import os
 import re
-import stat
 import tomllib
 from pathlib import Path
 from typing import Self
@@ -13,6 +11,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from zope.interface import implementer, provider
 
+from hoopproxy.disk.private import Unfit, read_private
 from hoopproxy.errors import Refused
 from hoopproxy.interfaces import IAddonFactory, ICredentialSource, ISetting
 from hoopproxy.model import Passage
@@ -42,10 +41,6 @@ class _Content(BaseModel):
         if [self.password, self.private_key, self.authority_key].count(None) != 2:
             raise ValueError("wanted is one secret")
         return self
-
-
-class _Unsafe(Exception):
-    """The file must not be used; the text is for the operator and holds nothing of the file."""
 
 
 @provider(IAddonFactory)
@@ -78,7 +73,7 @@ class FileCredentials:
             content = _read(path)
         except FileNotFoundError:
             return None
-        except (OSError, _Unsafe) as why:
+        except (OSError, Unfit) as why:
             raise Refused(
                 "The gateway can't use its own credential for this target; tell the operator of the gateway.",
                 reason="credentials",
@@ -97,23 +92,10 @@ def _secret(text: str | None) -> Secret | None:
 
 
 def _read(path: Path) -> _Content:
-    """The content of a regular file that nobody else may touch, judged by the open file and not by its name."""
-    # A few hundred bytes from a local disk are there sooner than a thread could be; a pipe must not hold us up.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise _Unsafe("it is no regular file")
-        if status.st_uid not in (0, os.geteuid()):
-            raise _Unsafe(f"it belongs to user {status.st_uid}; wanted is the user of the gateway or root")
-        if mode := stat.S_IMODE(status.st_mode) & 0o077:
-            raise _Unsafe(f"others have the rights {mode:03o} on it; wanted are none (chmod 0600)")
-        data = file.read(FILE_BYTES_MAX + 1)
-    if len(data) > FILE_BYTES_MAX:
-        raise _Unsafe(f"it is longer than {FILE_BYTES_MAX} bytes")
     try:
-        return _Content.model_validate(tomllib.loads(data.decode()))
+        return _Content.model_validate(tomllib.loads(read_private(path, FILE_BYTES_MAX).decode()))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError):
         # The cause would quote the file: it is left out on purpose.
-        raise _Unsafe(
+        raise Unfit(
             "it is not what is wanted: TOML with a username and one of password, private_key and authority_key"
         ) from None

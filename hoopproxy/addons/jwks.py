@@ -3,7 +3,7 @@
 No addon by itself; `oidc` is built on it. Knows keys and their age, but no token and no claim.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,16 +96,21 @@ def from_issuer(fetch: Fetch, issuer: str, ca_file: str | None) -> Source:
     """The key set that the issuer's own metadata names (OpenID Connect Discovery 1.0 §4)."""
 
     async def discover() -> bytes:
-        url = issuer.rstrip("/") + "/.well-known/openid-configuration"
-        metadata = orjson.loads(await _get(fetch, url, ca_file))
-        if not isinstance(metadata, dict) or metadata.get("issuer") != issuer:
-            raise KeysUnavailable(f"{url} is the metadata of another issuer")
-        address = metadata.get("jwks_uri")
+        address = (await metadata(fetch, issuer, ca_file)).get("jwks_uri")
         if not isinstance(address, str) or not is_safe(address):
-            raise KeysUnavailable(f"{url} names no jwks_uri that begins with https://")
+            raise KeysUnavailable(f"{issuer} names no jwks_uri that begins with https://")
         return await _get(fetch, address, ca_file)
 
     return discover
+
+
+async def metadata(fetch: Fetch, issuer: str, ca_file: str | None) -> Mapping[str, Any]:
+    """What the issuer says of itself. @raise KeysUnavailable: it is another's, or none."""
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    found = orjson.loads(await _get(fetch, url, ca_file))
+    if not isinstance(found, dict) or found.get("issuer") != issuer:
+        raise KeysUnavailable(f"{url} is the metadata of another issuer")
+    return found
 
 
 def is_safe(url: str) -> bool:

@@ -1,7 +1,7 @@
 """People and services by name, known by a key or certificate that they hold, or for raw TCP by where they come from.
 
-For those whom no identity provider gives a token. Whoever is taken out of the file is unknown from the next connection
-on. Verifies no signature: what a client holds was proved before it comes here.
+For those whom no identity provider gives a token. Whoever is taken out of the file is unknown from then on, live
+sessions included. Verifies no signature: what a client holds was proved before it comes here.
 """
 
 import base64
@@ -24,7 +24,7 @@ from zope.interface import implementer, provider
 
 from hoopproxy.errors import ConfigError, Refused
 from hoopproxy.hands import in_thread
-from hoopproxy.interfaces import IAddonFactory, IAuthenticator, ISetting
+from hoopproxy.interfaces import IAddonFactory, IAuthenticator, INoticesChanges, IRechecking, ISetting
 from hoopproxy.model import Arrival, Credentials, Identity, IPAddress
 from hoopproxy.proofs import HeldKey
 from hoopproxy.residency.addresses import parse_host
@@ -146,17 +146,18 @@ class _Book:
     """Whose each proof is."""
 
     of: Mapping[Proof, Known]
+    by_subject: Mapping[str, Known]
 
     @classmethod
     def made(cls, where: str, identities: Iterable[Known]) -> "_Book":
         """@raise ConfigError: two have one subject, or one thing to be recognised by."""
         of: dict[Proof, Known] = {}
-        subjects: set[str] = set()
+        subjects: dict[str, Known] = {}
         problems: list[str] = []
         for each in identities:
             if each.subject in subjects:
                 problems.append(f"{where}: there are two identities with the subject {each.subject!r}.")
-            subjects.add(each.subject)
+            subjects[each.subject] = each
             for proof in each.proofs:
                 if proof in of:
                     shown = base64.b64encode(proof).decode() if isinstance(proof, bytes) else str(proof)
@@ -167,7 +168,7 @@ class _Book:
                 of[proof] = each
         if problems:
             raise ConfigError(tuple(problems))
-        return cls(of)
+        return cls(of, subjects)
 
     def at(self, address: IPAddress) -> Known | None:
         """Whose the longest network is that holds the address."""
@@ -177,7 +178,7 @@ class _Book:
 
 
 @provider(IAddonFactory)
-@implementer(IAuthenticator)
+@implementer(IAuthenticator, IRechecking, INoticesChanges)
 class KnownIdentities:
     """An identity from a list."""
 
@@ -204,14 +205,35 @@ class KnownIdentities:
             return None
         if credentials.key is None and arrival.protocol != "tcp":
             return None
-        book = self._book if self._file is None else await self._file.book()
-        match credentials.key:
+        book = await self._current()
+        if credentials.key is None:
+            return self._identity("address", book.at(arrival.client.address))
+        return self._holder(book, credentials.key)
+
+    async def recheck(self, identity: Identity, credentials: Credentials) -> Identity | None:
+        """Who holds it now. Whoever came by an address stays who that is, as long as the list has addresses of theirs.
+
+        @raise Exception: the list can't be read, or can't be believed.
+        """
+        book = await self._current()
+        if credentials.key is not None:
+            return self._holder(book, credentials.key)
+        known = book.by_subject.get(identity.subject)
+        return self._identity("address", known if known and known.addresses else None)
+
+    def has_changed(self) -> bool:
+        """Whether the file has."""
+        return self._file is not None and self._file.has_changed()
+
+    async def _current(self) -> _Book:
+        return self._book if self._file is None else await self._file.book()
+
+    def _holder(self, book: _Book, held: HeldKey) -> Identity | None:
+        match held:
             case HeldKey("ssh", key):
                 return self._identity("ssh-key", book.of.get(key))
             case HeldKey("x509", der):
                 return self._certified(book, x509.load_der_x509_certificate(der))
-            case None:
-                return self._identity("address", book.at(arrival.client.address))
         return None
 
     def _certified(self, book: _Book, certificate: x509.Certificate) -> Identity | None:
@@ -243,6 +265,18 @@ class _BookFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._mark, self._book = self._read()
+        self._noticed = self._mark
+
+    def has_changed(self) -> bool:
+        """Whether it is another since this was last asked; a file that is not there is another."""
+        noticed, self._noticed = self._noticed, self._mark_now()
+        return noticed != self._noticed
+
+    def _mark_now(self) -> tuple[int, ...]:
+        try:
+            return _mark(self._path.stat())
+        except OSError:
+            return ()
 
     async def book(self) -> _Book:
         """The list as it is now. @raise OSError, ConfigError: nobody is known as long as there is none."""

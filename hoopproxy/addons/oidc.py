@@ -1,10 +1,11 @@
 """Verifies tokens of an OpenID Connect issuer: signed JWTs (RFC 7519, RFC 8725), checked without a word to the issuer.
 
-Knows the issuer's keys through `hoopproxy.addons.jwks`. Keeps no token and asks nobody about one.
+Only for live sessions the issuer may be asked whether their token still counts (RFC 7662). Knows the issuer's keys
+through `hoopproxy.addons.jwks`. Keeps no token.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +14,7 @@ from joserfc import jws
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwt import JWTClaimsRegistry
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from zope.interface import implementer, provider
+from zope.interface import alsoProvides, implementer, provider
 
 from hoopproxy.addons.jwks import (
     Fetch,
@@ -27,9 +28,10 @@ from hoopproxy.addons.jwks import (
     is_safe,
     read_set,
 )
+from hoopproxy.addons.oidc_introspection import Introspection
 from hoopproxy.errors import Refused
 from hoopproxy.hands import http
-from hoopproxy.interfaces import IAddonFactory, IAuthenticator, ISetting
+from hoopproxy.interfaces import IAddonFactory, IAuthenticator, INamesProvider, IRechecking, ISetting
 from hoopproxy.model import Arrival, Credentials, Identity
 
 SUBJECT_CHARACTERS_MAX = 255
@@ -42,6 +44,18 @@ TYPES = ("jwt", "at+jwt", "application/at+jwt")
 
 BRINGS_ITS_OWN_KEY = frozenset({"jku", "jwk", "x5u", "x5c", "crit"})
 """Header parameters by which a token would choose how it is judged."""
+
+
+class SignIn(BaseModel):
+    """`[addon.NAME.sign_in]`: how `hoopproxy login` asks the issuer, for whom the portal sends there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    client_id: str = Field(min_length=1)
+    scope: str = Field("openid offline_access", min_length=1)
+    resource: str = ""
+    audience: str = ""
+    shows: Literal["access_token", "id_token"] = "access_token"
 
 
 class Settings(BaseModel):
@@ -61,6 +75,10 @@ class Settings(BaseModel):
     authorized_parties: frozenset[str] = frozenset()
     skew_s_max: Annotated[int, Field(ge=0, le=60)] = 30
     token_bytes_max: Annotated[int, Field(ge=256, le=65536)] = 16384
+    introspection_client_id: str | None = Field(None, min_length=1)
+    introspection_secret_file: Path | None = None
+    introspection_url: str | None = None
+    sign_in: SignIn | None = None
 
     @model_validator(mode="after")
     def _one_safe_source(self) -> Self:
@@ -72,6 +90,16 @@ class Settings(BaseModel):
                 f"keys would come from {url}; wanted is an address with https:// (or http:// and a loopback literal "
                 "with its port), or a jwks_file"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _introspects_wholly(self) -> Self:
+        if (self.introspection_client_id is None) != (self.introspection_secret_file is None):
+            raise ValueError(
+                "of introspection_client_id and introspection_secret_file one is missing; wanted are both, or none"
+            )
+        if self.introspection_client_id and not is_safe(self.introspection_url or self.issuer):
+            raise ValueError("tokens would go to an address without https://; wanted is a safe introspection_url")
         return self
 
 
@@ -102,13 +130,29 @@ class OidcAuthenticator:
             self._keys.take(read_set(settings.jwks_file))
             if not self._keys.usable:
                 raise KeysUnavailable(f"{settings.jwks_file} holds no key that verifies signatures")
+        if settings.sign_in:
+            self.provider = {"issuer": settings.issuer, **settings.sign_in.model_dump()}
+            alsoProvides(self, INamesProvider)
+        if settings.introspection_client_id and settings.introspection_secret_file:
+            self._introspection = Introspection(
+                fetch,
+                settings.issuer,
+                settings.introspection_url,
+                settings.introspection_client_id,
+                settings.introspection_secret_file,
+                str(settings.ca_file) if settings.ca_file else None,
+            )
+            alsoProvides(self, IRechecking)
 
     async def identify(self, arrival: Arrival, credentials: Credentials) -> Identity | None:
         """The identity in the token, or None without a token, or for one of another issuer."""
-        if not credentials.secret.reveal():
+        secret = credentials.secret.reveal()
+        if not secret or ":" in secret:  # no JWT holds a colon: it is somebody's name and password
+            return None
+        if secret.startswith("hpx_"):  # nor begins so: what JSON becomes in base64 does not
             return None
         try:
-            token = _parse(credentials.secret.reveal(), self._settings.token_bytes_max, self._algorithms)
+            token = _parse(secret, self._settings.token_bytes_max, self._algorithms)
             if token.issuer != self._settings.issuer:
                 return None
             await self._verify(token)
@@ -131,6 +175,17 @@ class OidcAuthenticator:
                 reason="credentials",
                 detail=f"{self.name}: {why}",
             ) from why
+
+    async def recheck(self, identity: Identity, credentials: Credentials) -> Identity | None:
+        """By what the issuer says of the token now; its groups count, where it names them.
+
+        @raise Exception: the issuer does not say.
+        """
+        said = await self._introspection.ask(credentials.secret.reveal())
+        if said is None or said.get("sub", identity.subject) != identity.subject:
+            return None
+        groups = said.get(self._settings.groups_claim)
+        return identity if groups is None else replace(identity, groups=self._groups(groups))
 
     async def _verify(self, token: "_Token") -> None:
         """The signature, by a key that the issuer publishes for the algorithm that the token names."""
@@ -161,22 +216,24 @@ class OidcAuthenticator:
             sub={"essential": True},
             exp={"essential": True},
         ).validate(dict(claims))
-        subject, groups = claims["sub"], claims.get(settings.groups_claim, [])
+        subject, groups = claims["sub"], self._groups(claims.get(settings.groups_claim, []))
         if not subject.isprintable() or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX:
             raise _Invalid("sub is empty, too long or unprintable")
-        if isinstance(groups, str):
-            groups = [groups]
-        if not isinstance(groups, list) or len(groups) > GROUPS_MAX or not all(isinstance(one, str) for one in groups):
-            raise _Invalid(f"{settings.groups_claim} is no array of up to {GROUPS_MAX} texts")
         self._check_party(claims, is_access_token)
         return Identity(
             issuer=settings.issuer,
             subject=subject,
             name=_shown(claims.get(settings.name_claim)) or subject[:NAME_CHARACTERS_MAX],
-            groups=frozenset(groups),
+            groups=groups,
             expires_at_s=float(claims["exp"]) + settings.skew_s_max,
             method=self.name,
         )
+
+    def _groups(self, found: object) -> frozenset[str]:
+        groups = [found] if isinstance(found, str) else found
+        if not isinstance(groups, list) or len(groups) > GROUPS_MAX or not all(isinstance(one, str) for one in groups):
+            raise _Invalid(f"{self._settings.groups_claim} is no array of up to {GROUPS_MAX} texts")
+        return frozenset(groups)
 
     def _check_party(self, claims: Mapping[str, Any], is_access_token: bool) -> None:
         """A token for several audiences says to whom it was given, and that must be somebody we know.

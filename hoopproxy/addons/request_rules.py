@@ -1,27 +1,30 @@
-"""Which requests may leave, by method, path and header fields: the first rule that fits decides.
+"""Which requests may leave, by method, path and header fields, and which people decide about: the first rule that fits.
 
-A deny holds for every spelling of a path that some server could take for it, an allow for the exact one. Sees no body,
-and nothing of what a target makes of a request. Knows HTTP alone.
+A deny or approve holds for every spelling of a path that some server could take for it, an allow for the exact one.
+Sees no body, and nothing of what a target makes of a request. Knows HTTP alone.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from zope.interface import implementer, provider
 
+from hoopproxy.access.approvers import Approvers
 from hoopproxy.access.binding import Binding, filled_with
 from hoopproxy.events import Statement
-from hoopproxy.interfaces import IAddonFactory, ISetting, IStatementGuard
+from hoopproxy.interfaces import IAddonFactory, IApprovals, IAsksPeople, ISetting, IStatementGuard
 from hoopproxy.model import Allow, Answer, Passage, Refuse, Target
 from hoopproxy.requests import HttpRequest
 from hoopproxy.wire.http.endpoints import Ambiguous, fits, plain
 from hoopproxy.wire.http.fields import folded
 
 SENTENCE = "{method} {path} is not allowed on {target}: ask its owner for what you need."
+
+NEEDS = "On {target}, {method} {path} needs an approval."
 
 PROTOCOLS = ("http", "kubernetes")
 
@@ -46,10 +49,13 @@ type Sentence = Annotated[str, filled_with("method", "path", "target")]
 
 
 class Rule(Binding):
-    """One [[addon.NAME.rule]] table: requests that are allowed, or denied, on which targets, to which roles."""
+    """One [[addon.NAME.rule]] table: requests that are allowed, denied or left to people, on which targets, to which
+    roles."""
 
     allow: tuple[Request, ...] = Field(default=(), description='Requests such as "GET /v1/customers/{id}".')
     deny: tuple[Request, ...] = Field(default=(), description='Requests such as "* /admin/**".')
+    approve: tuple[Request, ...] = Field(default=(), description='Requests such as "DELETE /v1/**".')
+    approvers: Approvers | None = Field(default=None, description="With approve: who decides; else the operator.")
     headers: Mapping[str, str] = Field(default={}, description="Fields that it takes, with shell patterns of values.")
     sentence: Sentence = Field(
         default=SENTENCE, description="What the client is told, with {method}, {path} and {target} in it."
@@ -57,8 +63,10 @@ class Rule(Binding):
 
     @model_validator(mode="after")
     def _decides(self) -> "Rule":
-        if bool(self.allow) == bool(self.deny):
-            raise ValueError("wanted is exactly one of allow and deny")
+        if sum(map(bool, (self.allow, self.deny, self.approve))) != 1:
+            raise ValueError("wanted is exactly one of allow, deny and approve")
+        if self.approvers is not None and not self.approve:
+            raise ValueError("approvers belong to approve")
         return self
 
 
@@ -91,18 +99,21 @@ class _Pattern:
 
 
 @provider(IAddonFactory)
-@implementer(IStatementGuard)
+@implementer(IStatementGuard, IAsksPeople)
 class RequestRules:
-    """Requests that may not leave."""
+    """Requests that may not leave, or not like that."""
 
     summary = "Allows and refuses HTTP requests by method, path and header fields, by target and role."
     settings = Settings
+    approvals: Any = None
 
     @classmethod
     def build(cls, name: str, settings: Settings, setting: ISetting) -> "RequestRules":
         """Make it."""
         for rule in settings.rule:
             rule.check(setting.targets)
+            if rule.approvers is not None:
+                rule.approvers.check({role.name for role in setting.policy.roles})
             for target in sorted(rule.targets):
                 _speaks_http(setting.targets[target])
         return cls(name, settings)
@@ -111,7 +122,7 @@ class RequestRules:
         self.name = name
         self._default, self._sentence = settings.default, settings.sentence
         self._rules = [
-            (rule, [_Pattern.of(each, loosely=bool(rule.deny)) for each in rule.allow or rule.deny])
+            (rule, [_Pattern.of(each, loosely=not rule.allow) for each in rule.allow or rule.deny or rule.approve])
             for rule in settings.rule
         ]
 
@@ -128,7 +139,14 @@ class RequestRules:
         rule = _first(rules, request)
         if rule is None and self._default == "deny":
             return _refusal(self._sentence, request, passage)
+        if rule and rule.approve:
+            return self._asked(rule, request, passage, statement)
         return _refusal(rule.sentence, request, passage) if rule and rule.deny else Allow()
+
+    def _asked(self, rule: Rule, request: HttpRequest, passage: Passage, statement: Statement) -> Answer:
+        approvals: IApprovals = self.approvals
+        why = _refusal(NEEDS if rule.sentence == SENTENCE else rule.sentence, request, passage).sentence
+        return approvals.answer(passage, statement, why, rule.approvers and rule.approvers.approval)
 
 
 def _speaks_http(target: Target) -> None:
@@ -147,11 +165,11 @@ def _first(rules: Sequence[tuple[Rule, Sequence[_Pattern]]], request: HttpReques
 
 
 def _has_fields(rule: Rule, request: HttpRequest) -> bool:
-    """Whether the request's fields are those of the rule: to deny it one of several values is enough, to allow it all
-    of them must fit."""
+    """Whether the request's fields are those of the rule: one of several values is enough, but to allow it all of
+    them must fit."""
     for name, pattern in rule.headers.items():
         values = [fnmatchcase(value, pattern) for each, value in request.headers if folded(each) == folded(name)]
-        if not (values and (any(values) if rule.deny else all(values))):
+        if not (values and (all(values) if rule.allow else any(values))):
             return False
     return True
 

@@ -1,17 +1,20 @@
-"""Rules on SQL statements, by what they do: refused, warned of, left to a person to approve, or bounded in their rows.
+"""Rules on statements, by what they do: refused, warned of, left to people to approve, or bounded in their rows.
 
-Reads the statement's tree, not its words. What cannot be read is refused where a rule could have refused it. All rules
-that bind and fit count: one that denies goes before one that asks for approval, and that before warnings and bounds.
+Of SQL it reads the tree, not the words; of what is to run over SSH, the words. What cannot be read is refused where a
+rule could have refused it. All rules that bind and fit count: one that denies goes before one that asks for approval,
+and that before warnings and bounds.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from zope.interface import implementer, provider
 
+from hoopproxy.access.approvers import Approvers
 from hoopproxy.access.binding import Binding, filled_with
 from hoopproxy.events import SQL, Action, Statement
 from hoopproxy.hands import in_thread
@@ -71,7 +74,9 @@ class Rule(Binding):
     kinds: frozenset[Kind] = Field(default=frozenset(), description="Kinds of statement, such as DROP.")
     functions: tuple[Name, ...] = Field(default=(), description="Functions that are called: pg_sleep, public.f.")
     tables: tuple[Name, ...] = Field(default=(), description="Tables that are named: public.payroll, archive.*.")
+    commands: tuple[str, ...] = Field(default=(), description="Over SSH, patterns: exec *, shell, subsystem sftp.")
     rows_max: int = Field(default=0, ge=0, description="With limit: so many rows of a result.")
+    approvers: Approvers | None = Field(default=None, description="With approve: who decides; else the operator.")
     sentence: Sentence = Field(default="", description="What people are told, with {what} and {target} in it.")
 
     @model_validator(mode="after")
@@ -80,14 +85,23 @@ class Rule(Binding):
             raise ValueError("rows_max belongs to the effect limit, which needs it")
         if self.effect == "limit" and self.sentence:
             raise ValueError("the effect limit has no sentence: what ends a result says how many rows it had")
-        if self.effect != "limit" and not (self.match or self.kinds or self.functions or self.tables):
-            raise ValueError("wanted is at least one of match, kinds, functions and tables")
+        of_sql = self.match or self.kinds or self.functions or self.tables
+        if self.effect != "limit" and not (of_sql or self.commands):
+            raise ValueError("wanted is at least one of match, kinds, functions and tables, or commands")
+        if self.commands and (of_sql or self.effect == "limit"):
+            raise ValueError("commands are of SSH, and stand alone: with deny, warn or approve")
+        if self.approvers is not None and self.effect != "approve":
+            raise ValueError("approvers belong to the effect approve")
         return self
 
     @property
     def is_strict(self) -> bool:
         """Whether it may keep a statement from the target: then nothing goes by unread."""
         return self.effect in ("deny", "approve")
+
+    def command(self, text: str) -> str:
+        """What is to run, if the rule is about it; else ""."""
+        return text if any(fnmatchcase(text, pattern) for pattern in self.commands) else ""
 
     def fits(self, done: Sequence[Deeds]) -> str:
         """What one of the statements of a text does of what this rule is about, in words; "" for none of it."""
@@ -98,9 +112,9 @@ class Rule(Binding):
         is_opaque = "unbounded-select" in self.match and any(each.is_opaque for each in done)
         return self.effect == "limit" and (is_opaque or bool(self.fits(done)))
 
-    def said(self, done: Sequence[Deeds], target: str) -> str:
-        """The sentence for a statement that it fits."""
-        return (self.sentence or SENTENCES[self.effect]).format(what=self.fits(done), target=target)
+    def said(self, what: str, target: str) -> str:
+        """The sentence for a statement that it fits, which does that."""
+        return (self.sentence or SENTENCES[self.effect]).format(what=what, target=target)
 
     def _does(self, done: Deeds) -> str:
         table = next((name for name in self.tables if _is_named(_parts(name), done.tables)), "")
@@ -153,6 +167,8 @@ class StatementRules:
         """Make it."""
         for rule in settings.rule:
             rule.check(setting.targets)
+            if rule.approvers is not None:
+                rule.approvers.check({role.name for role in setting.policy.roles})
         return cls(name, settings)
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -163,6 +179,9 @@ class StatementRules:
     async def examine(self, passage: Passage, statement: Statement) -> Answer:
         """As all rules have it that bind the session and fit the statement."""
         rules = [rule for rule in self._rules if rule.binds(passage.permit)]
+        if statement.action is Action.RUN and statement.http is None:
+            return self._command(passage, statement, rules)
+        rules = [rule for rule in rules if not rule.commands]
         if not rules or statement.action not in SQL:
             return Allow()
         target = passage.permit.target.name
@@ -179,20 +198,39 @@ class StatementRules:
             return Allow()  # nothing runs yet
         approving, bounding = _fitting("approve", rules, done), [rule for rule in rules if rule.bounds(done)]
         if approving:
-            decided = self._decided(passage, statement, approving[0].said(done, target), done)
+            decided = self._decided(passage, statement, approving, done)
             if not isinstance(decided, Allow):
                 return decided
-        warnings = (rule.said(done, target) for rule in _fitting("warn", rules, done))
+        warnings = (rule.said(rule.fits(done), target) for rule in _fitting("warn", rules, done))
         return Allow(" ".join(warnings), _least(bounding))
 
-    def _decided(self, passage: Passage, statement: Statement, why: str, done: Sequence[Deeds]) -> Answer:
-        """What a person says, who must be shown what is asked for; and asked each time."""
+    def _command(self, passage: Passage, statement: Statement, rules: Sequence[Rule]) -> Answer:
+        """The same, of what is to run over SSH."""
+        target, text = passage.permit.target.name, statement.text
+        fitting = [rule for rule in rules if rule.command(text)]
+        for effect in ("deny", "approve"):
+            for rule in fitting:
+                if rule.effect == effect:
+                    why = rule.said(text, target)
+                    return Refuse(why) if effect == "deny" else self._asked(passage, statement, why, fitting)
+        return Allow(" ".join(rule.said(text, target) for rule in fitting))
+
+    def _decided(
+        self, passage: Passage, statement: Statement, approving: Sequence[Rule], done: Sequence[Deeds]
+    ) -> Answer:
+        """What people say, who must be shown what is asked for; and asked each time."""
+        why = approving[0].said(approving[0].fits(done), passage.permit.target.name)
         if any(each.is_kept for each in done):
             return Refuse(_KEPT.format(target=passage.permit.target.name))
         if not statement.outline:
             return Refuse(f"{why} It is too long to be shown to somebody, so it can't have one: send it in parts.")
+        return self._asked(passage, statement, why, approving)
+
+    def _asked(self, passage: Passage, statement: Statement, why: str, rules: Sequence[Rule]) -> Answer:
+        """The first rule that names people has the word: the operator decides only where none does."""
+        approvers = next((rule.approvers for rule in rules if rule.approvers is not None), None)
         approvals: IApprovals = self.approvals
-        return approvals.answer(passage, statement, why)
+        return approvals.answer(passage, statement, why, approvers and approvers.approval)
 
     async def _deeds(self, text: str) -> tuple[Deeds, ...]:
         if len(text.encode("utf-8", "replace")) > self._bytes_max:
@@ -211,7 +249,7 @@ def _refused(rules: Sequence[Rule], done: Sequence[Deeds], target: str) -> str:
     if any(rule.is_strict for rule in rules) and any(each.misreads for each in done):
         return MISREAD.format(target=target)
     denying = _fitting("deny", rules, done)
-    return denying[0].said(done, target) if denying else ""
+    return denying[0].said(denying[0].fits(done), target) if denying else ""
 
 
 def _fitting(effect: str, rules: Sequence[Rule], done: Sequence[Deeds]) -> list[Rule]:

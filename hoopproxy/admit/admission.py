@@ -3,13 +3,14 @@
 The only package that mints the two tokens. Asks addons; knows no socket, no protocol, no file and no clock of its own.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from math import inf
 from typing import Any
 
+from hoopproxy.admit.door import Door
 from hoopproxy.admit.leases import Leases
 from hoopproxy.admit.places import OutOfZone, Places
 from hoopproxy.asking import Asking, Wait, maybe
@@ -24,6 +25,7 @@ from hoopproxy.model import (
     Passage,
     Pending,
     Permit,
+    Proven,
     Seal,
     Target,
     Verdict,
@@ -44,18 +46,20 @@ class Admission:
     places: Places
     resolver: IResolver
     roles_of: Callable[[Identity], frozenset[str]]
+    door: Door
     leases: Leases
     limits: Limits
     scheduler: IScheduler
     ask: Asking
 
-    async def identify(self, arrival: Arrival, credentials: Credentials) -> Identity:
+    async def identify(self, arrival: Arrival, credentials: Credentials) -> Proven:
         """The verified identity: the first authenticator that knows this kind of credential. @raise Refused.
 
         What came through a live session is the same person: nobody but this room could have made its permit.
         """
         if credentials.parent is not None:
-            return credentials.parent.identity
+            return self.leases.proven(credentials.parent)
+        at_s = self.scheduler.monotonic_s()
         for authenticator in self.authenticators:
             identity = await self.ask(
                 authenticator,
@@ -64,7 +68,7 @@ class Admission:
                 maybe(Identity),
             )
             if identity is not None:
-                return identity
+                return Proven(identity, credentials, authenticator.name, at_s)
         raise Refused(
             "Your credential is of no kind that this gateway accepts; sign in again and use the token that you get.",
             reason="credentials",
@@ -90,6 +94,7 @@ class Admission:
         database = _database(target, credentials)
         addresses = await self.resolver.resolve(target.host)
         refusals: list[Verdict] = []
+        spent: Refused | None = None
         for grant in grants:
             if account not in grant.accounts:
                 continue  # another one than the account that was chosen for whom named none
@@ -98,7 +103,7 @@ class Admission:
             except OutOfZone as why:
                 refusals.extend(why.verdicts)
                 continue
-            return Permit(
+            permit = Permit(
                 session_id=self.leases.session_id(
                     identity, target.name, account, arrival.client.address, lambda: session_id
                 ),
@@ -121,7 +126,13 @@ class Admission:
                 ),
                 seal=_SEAL,
             )
-        raise OutOfZone(tuple(refusals))
+            try:
+                await self.door.enter(permit)
+            except Refused as why:
+                spent = why
+                continue
+            return permit
+        raise spent or OutOfZone(tuple(refusals))
 
     async def confirm(self, permit: Permit, measurements: Measurements) -> Passage:
         """The passage: the verdict on the destination holds for what was measured. @raise OutOfZone, Refused."""
@@ -155,38 +166,44 @@ class Admission:
         credentials: Credentials,
         inform: Callable[[str], None],
     ) -> list[Grant]:
-        found: list[Grant] = []
-        for source in self.grant_sources:
-            found.extend(await self._from(source, identity, roles, target, inform))
-        now_s = self.scheduler.now_s()
         asked = {credentials.account} if credentials.account else set(target.accounts)
-        fitting = [
-            grant
-            for grant in found
-            if grant.target_name == target.name
-            and asked & grant.accounts & target.accounts.keys()
-            and grant.not_after_s > now_s
-        ]
-        if not fitting:
+
+        def fitting(found: Iterable[Grant]) -> list[Grant]:
+            now_s = self.scheduler.now_s()
+            return [
+                grant
+                for grant in found
+                if grant.target_name == target.name
+                and asked & grant.accounts & target.accounts.keys()
+                and grant.not_after_s > now_s
+            ]
+
+        found: list[Grant] = []
+        waiting: list[IGrantSource] = []
+        for source in self.grant_sources:
+            call = self._asking(source, identity, roles, target)
+            answer = await self.ask(source, "grants", call, grants_or_pending)
+            if isinstance(answer, Pending):
+                waiting.append(source)
+            else:
+                found.extend(answer)
+        for source in waiting:
+            if fitting(found):
+                break  # nobody has to wait for more than enough
+            wait = Wait("your request", "grant", self.limits.approval_s_max, inform)
+            call = self._asking(source, identity, roles, target)
+            found.extend(await self.ask.decided(source, "grants", call, grants_or_pending, wait))
+        if not (fit := fitting(found)):
             raise _no_access(
                 credentials,
                 f"no grant in force for roles {sorted(roles)} on {target.name!r} as {credentials.account!r}",
             )
-        return fitting
+        return fit
 
-    async def _from(
-        self,
-        source: IGrantSource,
-        identity: Identity,
-        roles: frozenset[str],
-        target: Target,
-        inform: Callable[[str], None],
-    ) -> tuple[Grant, ...]:
-        def call() -> Awaitable[Any]:
-            return source.grants(identity, roles, target, self.scheduler.now_s())
-
-        wait = Wait("your request", "grant", self.limits.approval_s_max, inform)
-        return await self.ask.decided(source, "grants", call, _grants_or_pending, wait)
+    def _asking(
+        self, source: IGrantSource, identity: Identity, roles: frozenset[str], target: Target
+    ) -> Callable[[], Awaitable[Any]]:
+        return lambda: source.grants(identity, roles, target, self.scheduler.now_s())
 
 
 def _database(target: Target, credentials: Credentials) -> str:
@@ -207,14 +224,15 @@ def _no_access(credentials: Credentials, detail: str) -> Refused:
     place = f"{credentials.target_name}/{credentials.database}" if credentials.database else credentials.target_name
     account = f" as account '{credentials.account}'" if credentials.account else ""
     return Refused(
-        f"You have no access to target '{place}'{account}, or there is no such target; check the names, or ask the "
-        "owner of the data for a grant.",
+        f"You have no access to target '{place}'{account}, or there is no such target; check the names, or ask for "
+        f"access: hoopproxy access request {credentials.target_name} --for 1h --reason TEXT.",
         reason="grant",
         detail=detail,
     )
 
 
-def _grants_or_pending(answer: Any) -> tuple[Grant, ...] | Pending:
+def grants_or_pending(answer: Any) -> tuple[Grant, ...] | Pending:
+    """Wants what a grant source may answer."""
     if isinstance(answer, Pending):
         return answer
     if isinstance(answer, tuple) and all(isinstance(item, Grant) for item in answer):

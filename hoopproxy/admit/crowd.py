@@ -32,7 +32,7 @@ class Crowd:
 
         None: from a balancer, which may connect for all the world, and has not said yet for whom.
         """
-        limits, origin = self._limits, _origin(address)
+        limits, origin = self._limits, origin_of(address)
         if len(self._here) >= limits.connections_max:
             return "limits.connections_max"
         if origin and self._here.of(origin) >= limits.connections_per_address_max:
@@ -45,7 +45,7 @@ class Crowd:
 
     def enter(self, connection_id: str, address: IPAddress | None) -> None:
         """A stranger comes in, from there or from a balancer."""
-        origin = _origin(address)
+        origin = origin_of(address)
         self._here.add(connection_id, origin)
         self._strangers.add(connection_id, origin)
 
@@ -112,7 +112,7 @@ def _less[Key](counter: Counter[Key], key: Key) -> None:
         del counter[key]
 
 
-def _origin(address: IPAddress | None) -> str:
+def origin_of(address: IPAddress | None) -> str:
     """What counts as one place: an IPv4 address, or the /64 that an IPv6 address lies in; "" for none."""
     if isinstance(address, IPv6Address):
         return str(ip_network((address, IPV6_PREFIX_BITS), strict=False))

@@ -83,6 +83,19 @@ class Places:
             raise OutOfZone((verdict,))
         return verdict
 
+    async def zones_at(self, address: IPAddress) -> frozenset[str]:
+        """Every zone in which somebody at that address lies, as far as is known; for those who vote."""
+        place = Place(SubjectKind.CLIENT, "client", address, None)
+        findings = [
+            await self.ask(check, "examine", partial(check.examine, place), a(Finding)) for check in self.checks
+        ]
+        now_s = self.scheduler.now_s()
+        return frozenset(
+            zone
+            for zone in self.zones.names
+            if judge(place, (zone,), Assurance.DECLARED, self.zones, findings, now_s).decision is Decision.PERMIT
+        )
+
     def client_zones(self, verdicts: Sequence[Verdict]) -> frozenset[str]:
         """Every zone that the client surely lies in: mask sets follow from them."""
         (client,) = (verdict for verdict in verdicts if verdict.subject is SubjectKind.CLIENT)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hoopproxy.cli.answers import Mistake, Negative, config_option, json_option, print_json
+from hoopproxy.cli.ca_client import client, new_file
 from hoopproxy.cli.configured import configuration
 from hoopproxy.disk.authority import make_authority
 from hoopproxy.residency.addresses import parse_host
@@ -30,12 +31,9 @@ class Domain(click.ParamType[str]):
         return host
 
 
-new_file = click.Path(dir_okay=False, path_type=Path)
-
-
 @click.group()
 def ca() -> None:
-    """The gateway's certificate authority: create, export."""
+    """The gateway's certificate authorities: create, export, and client, the one for clients."""
 
 
 @ca.command()
@@ -89,6 +87,9 @@ def export(config_file: Path, as_json: bool) -> None:
         )
     else:
         click.echo("".join(map(_pem, found)), nl=False)
+
+
+ca.add_command(client)
 
 
 def _root(listener: str, file: Path) -> x509.Certificate:

@@ -4,7 +4,23 @@ from importlib import import_module
 
 import click
 
-VERBS = ("approvals", "ca", "check", "demo", "evidence", "kube-config", "masks", "sessions", "token")
+VERBS = (
+    "access",
+    "accounts",
+    "approvals",
+    "ca",
+    "check",
+    "demo",
+    "evidence",
+    "kube-config",
+    "login",
+    "logout",
+    "masks",
+    "policy",
+    "service-tokens",
+    "sessions",
+    "token",
+)
 
 
 class Verbs(click.Group):

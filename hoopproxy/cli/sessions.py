@@ -34,7 +34,7 @@ TITLES = ("session", "who", "target", "account", "client", "zones", "since", "co
 
 @click.group()
 def sessions() -> None:
-    """Sessions: list, show, watch, follow, kill, and films and HTTP archives of what was done."""
+    """Sessions: list, show, watch, follow, kill, recheck, and films and HTTP archives of what was done."""
 
 
 def control_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,10 +48,12 @@ def control_options(command: Callable[..., None]) -> Callable[..., None]:
     return config_option(socket(command))
 
 
-def asked(config_file: Path, socket: Path | None, command: str, **arguments: object) -> dict[str, Any]:
+def asked(
+    config_file: Path, socket: Path | None, command: str, *, timeout_s: float = 10.0, **arguments: object
+) -> dict[str, Any]:
     """What the gateway answers. @raise Negative: it says no. @raise Unreachable: it says nothing."""
     try:
-        return ControlClient(_socket(config_file, socket)).call(command, **arguments)
+        return ControlClient(_socket(config_file, socket), timeout_s).call(command, **arguments)
     except ControlError as why:
         raise _no(why) from why
 
@@ -90,6 +92,20 @@ def kill(session_id: str, config_file: Path, socket: Path | None, reason: str, a
         raise Negative(f"No session {session_id} is alive.")
     if not as_json:
         click.echo(f"Session {session_id} has ended.")
+
+
+@sessions.command()
+@control_options
+@json_option
+def recheck(config_file: Path, socket: Path | None, as_json: bool) -> None:
+    """Judge all live sessions again now, and end those that have lost their right."""
+    counts = asked(config_file, socket, "recheck")
+    if as_json:
+        print_json(counts)
+    else:
+        click.echo(
+            "{checked} sessions were judged, {ended} have ended, {unchecked} could not be told.".format(**counts)
+        )
 
 
 @sessions.command()

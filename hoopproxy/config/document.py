@@ -23,9 +23,12 @@ _PRIVATE_KEY = "PRIVATE KEY-----"
 
 
 class Document:
-    """A file of configuration. What is wrong with it goes to `problems`; `broken` says that nothing of it is known."""
+    """A file of configuration. What is wrong with it goes to `problems`; `broken` says that nothing of it is known.
 
-    def __init__(self, path: Path, problems: list[str]) -> None:
+    `data` is read in place of what the file holds.
+    """
+
+    def __init__(self, path: Path, problems: list[str], data: bytes | None = None) -> None:
         self.path = path
         self.file = path.name
         self.digest = b""
@@ -33,15 +36,20 @@ class Document:
         self._problems = problems
         self._raw: dict[str, Any] = {}
         self._asked: set[str] = set()
-        self._read()
+        if data is None:
+            data = self._held()
+        if data is not None:
+            self._read(data)
 
-    def _read(self) -> None:
+    def _held(self) -> bytes | None:
         try:
             with self.path.open("rb") as file:
-                data = file.read(FILE_BYTES_MAX + 1)
+                return file.read(FILE_BYTES_MAX + 1)
         except OSError as why:
             self.say(f"{self.path} can't be read ({why.strerror}); wanted is a TOML file.")
-            return
+            return None
+
+    def _read(self, data: bytes) -> None:
         if len(data) > FILE_BYTES_MAX:
             self.say(f"the file is longer than {FILE_BYTES_MAX} bytes; wanted is a shorter one.")
             return
@@ -76,6 +84,19 @@ class Document:
     def table[M: BaseModel](self, key: str, model: type[M]) -> M | None:
         """The table `[key]`; an absent one is checked as an empty one, so that each missing key is named."""
         return self._checked(model, self._take(key, {}), (key,))
+
+    def optional[M: BaseModel](self, key: str, model: type[M]) -> M | None:
+        """The table `[key]` if there is one; None, too, when it is malformed, which is reported."""
+        self._asked.add(key)
+        return self.table(key, model) if key in self._raw else None
+
+    def number(self, key: str, most: int) -> int:
+        """The whole number from 1 to `most` that stands under `key` at the top of the file; 0 when there is none."""
+        value = self._take(key, 0)
+        if key in self._raw and (type(value) is not int or not 1 <= value <= most):
+            self.say(f"{key} is {shown(value)}; wanted is a whole number from 1 to {most}.")
+            return 0
+        return int(value)
 
     def tables[M: BaseModel](self, key: str, model: type[M]) -> tuple[tuple[str, M], ...]:
         """The well-formed ones of the array `[[key]]`, each with its place, such as `target[2]`."""

@@ -11,21 +11,29 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from hoopproxy.access.bundle import REVISION_MAX
 from hoopproxy.access.policy import FieldRule, GrantRule, MaskRule, Policy, RegulatedRule, Reveal, Role
 from hoopproxy.config.document import Document
 from hoopproxy.config.model import AddonSettings, Config, GatewaySettings, RoleNames
 from hoopproxy.config.policy_tables import GrantTable, MaskKind, MaskTable, RegulatedTable, RevealTable, RoleTable
 from hoopproxy.config.references import Tables, check
+from hoopproxy.config.request_tables import LinkTable, RequestTable, people
+from hoopproxy.config.sentences import shown
+from hoopproxy.config.signing import in_force, signing
 from hoopproxy.config.tables import (
     AddonTable,
     GatewayTable,
     LimitsTable,
     ListenTable,
     MasksTable,
+    PolicyTable,
+    PortalTable,
     RolesTable,
     StorageTable,
+    StoreTable,
     TargetTable,
 )
+from hoopproxy.config.webhook_tables import WebhookTable, webhook
 from hoopproxy.errors import ConfigError
 from hoopproxy.masks import (
     ColumnMask,
@@ -41,7 +49,7 @@ from hoopproxy.masks import (
 from hoopproxy.model import Target, UpstreamTls
 from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import Zones, parse
-from hoopproxy.settings import Limits, ListenerSettings
+from hoopproxy.settings import Limits, ListenerSettings, PortalSettings, StoreSettings, WebhookSettings
 from hoopproxy.targets import HttpTarget, KubernetesTarget, PodTarget, TargetMasks
 
 KEY_BYTES_MIN = 32
@@ -50,12 +58,22 @@ SOCKET_PATH_BYTES_MAX = 107
 """`sun_path` of Linux is 108 bytes with its zero (unix(7))."""
 
 
-def load(path: Path) -> Config:
-    """The configuration that `path`, a hoopproxy.toml, names. @raise ConfigError: all that is wrong, in sentences."""
+def load(path: Path, policy: bytes | None = None) -> Config:
+    """The configuration that `path`, a hoopproxy.toml, names; with `policy` in place of the policy that it has.
+
+    @raise ConfigError: all that is wrong, in sentences.
+    """
     problems: list[str] = []
     main = Document(path, problems)
     targets_file = Document(main.resolve(Path(main.text("gateway", "targets", "targets.toml"))), problems)
-    policy_file = Document(main.resolve(Path(main.text("gateway", "policy", "policy.toml"))), problems)
+    signed = main.optional("policy", PolicyTable)
+    signers = signing(main, signed) if signed else None
+    bundle = None
+    if signed and signers and policy is None:
+        bundle = in_force(main, signed, signers, main.resolve(Path(main.text("gateway", "state_dir", ""))))
+        policy = bundle.revision.text.encode() if bundle else None
+    policy_path = main.resolve(Path(main.text("gateway", "policy", "policy.toml")))
+    policy_file = Document(policy_path, problems, policy)
     gateway = main.table("gateway", GatewayTable)
     storage = main.table("storage", StorageTable)
     limits = main.table("limits", LimitsTable)
@@ -73,8 +91,15 @@ def load(path: Path) -> Config:
         grants=policy_file.tables("grant", GrantTable),
         masks=policy_file.tables("mask", MaskTable),
         regulated=policy_file.tables("regulated", RegulatedTable),
+        requests=policy_file.tables("request", RequestTable),
         zones=_zones(main, problems),
     )
+    links = policy_file.tables("link", LinkTable)
+    store = main.optional("store", StoreTable)
+    portal_table = main.optional("portal", PortalTable)
+    portal = _portal(main, portal_table) if portal_table else None
+    webhooks = _webhooks(main)
+    number = policy_file.number("revision", REVISION_MAX)
     for document in (main, targets_file, policy_file):
         document.finish()
     check(tables)
@@ -96,13 +121,21 @@ def load(path: Path) -> Config:
         targets=MappingProxyType(targets),
         policy=Policy(
             revision=policy_file.digest.hex(),
+            number=number,
             roles=tuple(Role(table.name, table.groups) for _, table in tables.policy_roles),
             grants=tuple(_grant(table) for _, table in tables.grants),
             masks=tuple(mask for mask in masks if isinstance(mask, MaskRule)),
             fields=tuple(mask for mask in masks if isinstance(mask, FieldRule)),
             regulated=tuple(_regulated(table) for _, table in tables.regulated),
+            requests=tuple(table.rule() for _, table in tables.requests),
+            people=people(links),
         ),
+        store=_store(main, store or StoreTable.model_validate({}), settings),
         zones=tables.zones,
+        signing=signers,
+        bundle=bundle,
+        portal=portal,
+        webhooks=webhooks,
     )
 
 
@@ -140,17 +173,47 @@ def _gateway(main: Document, table: GatewayTable) -> GatewaySettings:
     return GatewaySettings(table.name, table.zone, table.country, state_dir, socket, key_file)
 
 
+def _store(main: Document, table: StoreTable, gateway: GatewaySettings) -> StoreSettings:
+    """In a file of the gateway's own, unless a database is named."""
+    url_file = main.resolve(table.url_file) if table.url_file else None
+    return StoreSettings(url_file, gateway.state_dir / "store.db", table.lease_s_max)
+
+
+def _file(main: Document, key: str, path: Path | None, *, private: bool = False) -> str:
+    """The absolute path of a file that must be there, "" for none."""
+    if path is None:
+        return ""
+    path = main.resolve(path)
+    if _readable(main, key, path) and private and stat.S_IMODE(path.stat().st_mode) & 0o007:
+        main.say(f"{key} is {path}, which everybody may read; wanted is a file for the gateway alone (chmod 0600).")
+    return str(path)
+
+
+def _portal(main: Document, table: PortalTable) -> PortalSettings:
+    link_key_file = main.resolve(table.link_key) if table.link_key else None
+    if link_key_file:
+        _key(main, "portal.link_key", link_key_file)
+    return PortalSettings(
+        link_key_file=link_key_file,
+        certificate_file=_file(main, "portal.certificate", table.certificate),
+        key_file=_file(main, "portal.key", table.key, private=True),
+        **table.model_dump(exclude={"certificate", "key", "link_key"}),
+    )
+
+
+def _webhooks(main: Document) -> tuple[WebhookSettings, ...]:
+    found: dict[str, WebhookSettings] = {}
+    for place, table in main.tables("webhook", WebhookTable):
+        if table.name in found:
+            main.say(f"{place}.name is {shown(table.name)}, which another webhook has; wanted is a name of its own.")
+        key = _key(main, f"{place}.secret_file", main.resolve(table.secret_file))
+        found[table.name] = webhook(main, place, table, key, _file(main, f"{place}.ca_file", table.ca_file))
+    return tuple(found.values())
+
+
 def _listener(main: Document, place: str, table: ListenTable) -> ListenerSettings:
     def file(key: str, path: Path | None, *, private: bool = False) -> str:
-        if path is None:
-            return ""
-        path = main.resolve(path)
-        if _readable(main, f"{place}.{key}", path) and private and stat.S_IMODE(path.stat().st_mode) & 0o007:
-            main.say(
-                f"{place}.{key} is {path}, which everybody may read; wanted is a file for the gateway alone "
-                "(chmod 0600)."
-            )
-        return str(path)
+        return _file(main, f"{place}.{key}", path, private=private)
 
     return ListenerSettings(
         name=table.name,
@@ -162,6 +225,7 @@ def _listener(main: Document, place: str, table: ListenTable) -> ListenerSetting
         plaintext=table.plaintext,
         balancers=table.balancers,
         client_ca_file=file("client_ca", table.client_ca),
+        is_client_certificate_optional=table.client_certificate == "optional",
         host_key_files=tuple(
             file(f"host_keys[{index}]", path, private=True) for index, path in enumerate(table.host_keys)
         ),
@@ -243,6 +307,8 @@ def _grant(table: GrantTable) -> GrantRule:
         assurance_min=MappingProxyType(dict(table.assurance_min.values())),
         duration_s_max=table.duration_s_max,
         reveals=table.reveals,
+        hours=table.hours.hours() if table.hours else None,
+        actions=table.actions or frozenset(),
     )
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hoopproxy.access.bundle import Bundle, Signing
 from hoopproxy.access.policy import Policy
 from hoopproxy.model import Target
 from hoopproxy.residency.zones import Zones
-from hoopproxy.settings import Limits, ListenerSettings
+from hoopproxy.settings import Limits, ListenerSettings, PortalSettings, StoreSettings, WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Config:
 
     `path` is hoopproxy.toml; relative paths of addon settings are relative to its directory. `digest` is the SHA-256,
     in hex, over the SHA-256 digests of hoopproxy.toml, targets.toml and policy.toml in this order: evidence names it.
-    `storage_country` is where recordings and log lie.
+    `storage_country` is where recordings and log lie. `signing` says who signs the policy, None where it counts as it
+    is; then `bundle` is what the policy was read from.
     """
 
     path: Path
@@ -71,3 +73,13 @@ class Config:
     targets: Mapping[str, Target]
     policy: Policy
     zones: Zones
+    store: StoreSettings
+    signing: Signing | None = None
+    bundle: Bundle | None = None
+    portal: PortalSettings | None = None
+    webhooks: tuple[WebhookSettings, ...] = ()
+
+    @property
+    def listening(self) -> tuple[ListenerSettings | PortalSettings, ...]:
+        """All that the gateway listens on."""
+        return self.listeners if self.portal is None else (*self.listeners, self.portal)

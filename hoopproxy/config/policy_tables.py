@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from hoopproxy.access.actions import is_word
+from hoopproxy.config.opening import HoursTable
 from hoopproxy.config.sentences import Form, settings
 from hoopproxy.config.tables import Name, Table, Text, text
 from hoopproxy.masking import documents, fields
@@ -52,6 +54,17 @@ type Where = Annotated[
 ]
 
 
+def _action(text: str) -> str:
+    if not is_word(text):
+        raise ValueError(text)
+    return text
+
+
+type Action = Annotated[
+    str, AfterValidator(Form('what may be done on a target, such as "read", "shell", "GET" or "list"', _action))
+]
+
+
 class RoleTable(Table):
     """`[[role]]`."""
 
@@ -87,6 +100,8 @@ class GrantTable(Table):
     assurance_min: AssuranceTable = AssuranceTable()
     duration_s_max: float = Field(ge=1, le=31536000)
     reveals: frozenset[Column] = frozenset()
+    hours: HoursTable | None = None
+    actions: Annotated[frozenset[Action], Field(min_length=1)] | None = None
 
 
 class RevealTable(Table):

@@ -8,11 +8,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hoopproxy.access.actions import WORDS, fitting, tells
 from hoopproxy.config.document import Document
 from hoopproxy.config.policy_tables import GrantTable, MaskTable, RegulatedTable, RevealTable, RoleTable
+from hoopproxy.config.request_tables import RequestTable
 from hoopproxy.config.sentences import hint, shown, wanted
 from hoopproxy.config.tables import AddonTable, GatewayTable, ListenTable, PodTable, RolesTable, TargetTable
 from hoopproxy.residency.zones import Zones
+
+ACTIONS_GUARD = "grant-actions"
+"""The addon that holds sessions to the `actions` of their grant."""
 
 type Placed[T] = Sequence[tuple[str, T]]
 """Tables of an array, each with its place, such as `target[2]`."""
@@ -34,6 +39,7 @@ class Tables:
     grants: Placed[GrantTable]
     masks: Placed[MaskTable]
     regulated: Placed[RegulatedTable]
+    requests: Placed[RequestTable]
     zones: Zones | None
 
 
@@ -46,6 +52,14 @@ def check(tables: Tables) -> None:
     _once(tables.policy_file, tables.grants)
     for place, grant in tables.grants:
         _grant(tables, place, grant)
+        if grant.actions:
+            limited(tables, place, grant.targets, grant.actions)
+    _once(tables.policy_file, tables.requests)
+    for place, request in tables.requests:
+        _grant(tables, place, request)
+        _roles(tables, f"{place}.approvers.roles", request.approvers.roles)
+        _zones(tables, tables.policy_file, f"{place}.approvers.client_zones", request.approvers.client_zones)
+        _roles(tables, f"{place}.break_glass.roles", request.break_glass.roles if request.break_glass else ())
     for place, mask in tables.masks:
         _mask(tables, place, mask)
     for place, regulated in tables.regulated:
@@ -138,7 +152,8 @@ def _pod(tables: Tables, place: str, target: TargetTable, pod: PodTable) -> None
             )
 
 
-def _grant(tables: Tables, place: str, grant: GrantTable) -> None:
+def _grant(tables: Tables, place: str, grant: GrantTable | RequestTable) -> None:
+    """What is given, for good or on request."""
     policy, targets = tables.policy_file, dict((target.name, target) for _, target in tables.targets)
     _zones(tables, policy, f"{place}.zone", [grant.zone])
     _zones(tables, policy, f"{place}.client_zones", grant.client_zones)
@@ -151,6 +166,34 @@ def _grant(tables: Tables, place: str, grant: GrantTable) -> None:
             if not grant.accounts & targets[name].accounts.keys():
                 policy.say(f"{place}.targets names {shown(name)}, which has none of the accounts of this grant.")
     _known(policy, f"{place}.reveals", grant.reveals, policy.names("mask", "column"), "a column that a [[mask]] names")
+
+
+def limited(tables: Tables, place: str, names: Collection[str], actions: frozenset[str]) -> None:
+    """Whether it can be told, and is looked after, that no more than these actions is done on these targets."""
+    policy, targets = tables.policy_file, [target for _, target in tables.targets if target.name in names]
+    guards = [] if tables.roles is None else [tables.addons.get(name) for name in tables.roles.guards]
+    if tables.roles is not None and not any(guard and guard.use == ACTIONS_GUARD for guard in guards):
+        policy.say(
+            f"{place}.actions is set, and nobody holds sessions to it; name an addon in roles.guards of "
+            f'{tables.main.file} that has use = "{ACTIONS_GUARD}".'
+        )
+    for target in targets:
+        if not tells(target.protocol):
+            policy.say(
+                f"{place}.actions is set, and {target.name} speaks {target.protocol}, of which the gateway can't tell "
+                "what is done; take the target out, or the actions."
+            )
+        elif not fitting(target.protocol, actions):
+            words = "methods such as GET" if target.protocol == "http" else ", ".join(WORDS[target.protocol])
+            policy.say(
+                f"{place}.actions holds nothing that can be done on {target.name}, which speaks {target.protocol}; "
+                f"wanted is one or more of {words}."
+            )
+    told = [target.protocol for target in targets if tells(target.protocol)]
+    if len(told) == len(names):
+        known = frozenset(action for protocol in told for action in fitting(protocol, actions))
+        for action in sorted(actions - known):
+            policy.say(f"{place}.actions names {shown(action)}, which none of its targets speaks of; take it out.")
 
 
 def _mask(tables: Tables, place: str, mask: MaskTable) -> None:
@@ -251,7 +294,8 @@ def _known(document: Document, key: str, names: Iterable[str], known: Collection
 
 
 def _once(
-    document: Document, named: Placed[ListenTable] | Placed[TargetTable] | Placed[RoleTable] | Placed[GrantTable]
+    document: Document,
+    named: Placed[ListenTable] | Placed[TargetTable] | Placed[RoleTable] | Placed[GrantTable] | Placed[RequestTable],
 ) -> None:
     places: dict[str, str] = {}
     for place, table in named:

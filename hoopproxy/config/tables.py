@@ -133,6 +133,9 @@ class LimitsTable(Table):
     answer_s_max: float = Field(DEFAULT.answer_s_max, ge=0, le=604800)
     stalled_s_max: float = Field(DEFAULT.stalled_s_max, ge=1, le=604800)
     session_s_max: float = Field(DEFAULT.session_s_max, ge=1, le=604800)
+    recheck_s: float = Field(DEFAULT.recheck_s, ge=5, le=3600)
+    unchecked_s_max: float = Field(DEFAULT.unchecked_s_max, ge=10, le=86400)
+    goodbye_s_max: float = Field(DEFAULT.goodbye_s_max, ge=0.5, le=60)
     drain_s_max: float = Field(DEFAULT.drain_s_max, ge=0, le=3600)
     blocking_ms_max: float = Field(DEFAULT.blocking_ms_max, ge=1, le=10000)
     turn_ms_max: float = Field(DEFAULT.turn_ms_max, ge=0.1, le=100)
@@ -155,6 +158,15 @@ class LimitsTable(Table):
     unauthenticated_per_address_max: int = Field(DEFAULT.unauthenticated_per_address_max, ge=1, le=1000000)
     connections_per_identity_max: int = Field(DEFAULT.connections_per_identity_max, ge=1, le=1000000)
 
+    @model_validator(mode="after")
+    def _can_be_checked_in_time(self) -> "LimitsTable":
+        if self.unchecked_s_max < 2 * self.recheck_s:
+            raise ValueError(
+                f"unchecked_s_max is {self.unchecked_s_max:g} and recheck_s {self.recheck_s:g}; wanted is an "
+                "unchecked_s_max of at least twice as much, so that a session may miss a check"
+            )
+        return self
+
 
 class ListenTable(Table):
     """`[[listen]]`. Port 0 takes any free port: for tests and demonstrations. What else a protocol needs, it says."""
@@ -168,6 +180,7 @@ class ListenTable(Table):
     plaintext: Plaintext = Plaintext.NEVER
     balancers: tuple[Network, ...] = ()
     client_ca: Path | None = None
+    client_certificate: Literal["required", "optional"] = "required"
     host_keys: tuple[Path, ...] = ()
     target: Name | None = None
     account: Text | None = None
@@ -190,6 +203,55 @@ class RolesTable(Table):
     enforcement: Name
     recorder: Name
     evidence: Name
+
+
+class SignerTable(Table):
+    """One item of `signers`."""
+
+    name: Name
+    key: Path
+
+
+class PolicyTable(Table):
+    """`[policy]`. Without it policy.toml counts as it is."""
+
+    signers: tuple[SignerTable, ...] = Field(min_length=1, max_length=16)
+    signatures_min: int = Field(1, ge=1, le=16)
+    bundle: Path = Path("policy.bundle")
+
+
+class StoreTable(Table):
+    """`[store]`: where requests and grants are kept. Without it, in a file below state_dir."""
+
+    url_file: Path | None = None
+    lease_s_max: float = Field(30.0, ge=1, le=30)
+
+
+type PortalUrl = Annotated[
+    str,
+    text(
+        'an address such as "https://gw.example.com" or "https://gw.example.com:8444", without a path',
+        r"https://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?",
+    ),
+]
+
+
+class PortalTable(Table):
+    """`[portal]`: where people sign in, by a browser or a command. Without it there is none."""
+
+    addresses: tuple[Address, ...] = Field(min_length=1)
+    port: int = Field(ge=0, le=65535)
+    certificate: Path
+    key: Path
+    url: PortalUrl
+    body_bytes_max: int = Field(262144, ge=1024, le=16777216)
+    connection_s_max: float = Field(60.0, ge=1, le=3600)
+    connections_max: int = Field(500, ge=1, le=100000)
+    connections_per_address_max: int = Field(50, ge=1, le=100000)
+    requests_per_minute: int = Field(120, ge=1, le=100000)
+    sign_ins_per_minute: int = Field(10, ge=1, le=10000)
+    sign_in_s_max: float = Field(600.0, ge=10, le=3600)
+    link_key: Path | None = None
 
 
 class AddonTable(BaseModel):

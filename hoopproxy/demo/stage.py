@@ -72,7 +72,7 @@ class Stage:
                 )
                 more = together(more, self.site.more)
                 with_cards.append(FILES)
-            more = together(more, _cards(with_cards))
+            more = together(together(more, _cards(with_cards)), ASKING)
             self.stand = self._parts.enter_context(
                 Stand(directory, self.cluster, authority, {TARGET: LEDGER}, port=port, more=more, kept=(TARGET,))
             )
@@ -151,7 +151,7 @@ class Stage:
         """The same by the service's own address, through the gateway as a forward proxy with a CA of its own."""
         proxy = ("--proxy", f"https://localhost:{self.stand.endpoint(WEB)[1]}")
         trusting = ("--proxy-cacert", self.short(self.stand.ca_file), "--cacert", self.short(self.web.ca_file))
-        user = ("--proxy-user", Shell(f'"{ACCOUNT}:$(cat {self._token(person)})"'))
+        user = ("--proxy-user", Shell(f'"{ACCOUNT}:$(cat {self.token(person)})"'))
         return Command(self.directory, (*_CURL, *proxy, *trusting, *user, f"{self.web.targets[CRM]['direct']}{path}"))
 
     def curl_cluster(self, person: str, path: str) -> Command:
@@ -163,7 +163,7 @@ class Stage:
         """What makes `person`'s kubeconfig."""
         gateway = ("--gateway", f"https://localhost:{self.stand.endpoint(CLUSTERS)[1]}")
         trusting = ("--ca", self.short(self.stand.ca_file))
-        who = ("--cluster", CLUSTER, "--token-file", self._token(person), Shell(f"> {self._kubeconfig(person)}"))
+        who = ("--cluster", CLUSTER, "--token-file", self.token(person), Shell(f"> {self._kubeconfig(person)}"))
         return self.hoopproxy("kube-config", *gateway, *trusting, *who)
 
     def kubectl(self, person: str, *words: str) -> Command:
@@ -174,11 +174,12 @@ class Stage:
         """A command line of ours."""
         return Command(self.directory, ("hoopproxy", *words))
 
-    def _token(self, person: str) -> str:
+    def token(self, person: str) -> str:
+        """Where commands find the person's token."""
         return self.short(self.stand.token_file(person))
 
     def _bearer(self, person: str) -> tuple[str, ...]:
-        return "--header", Shell(f'"Authorization: Bearer $(cat {self._token(person)})"')
+        return "--header", Shell(f'"Authorization: Bearer $(cat {self.token(person)})"')
 
     def _trusting(self) -> tuple[str, ...]:
         return "--cacert", self.short(self.stand.ca_file)
@@ -226,6 +227,24 @@ class Stage:
     def preparation(self) -> str:
         """What makes commands run in another shell as they run here."""
         return preparation(self.directory)
+
+
+ASKING = More(
+    policy=f"""
+# Analysts may see card numbers for an hour, when a fraud officer agrees.
+[[request]]
+name = "cards-for-a-case"
+roles = ["analyst"]
+targets = ["{TARGET}"]
+accounts = ["{ACCOUNT}"]
+zone = "EU"
+client_zones = ["EU"]
+duration_s_max = 3600
+reveals = ["public.customers.card"]
+approvers = {{ roles = ["fraud"] }}
+ticket = "OPS-[0-9]+"
+"""
+)
 
 
 def _cards(targets: list[str]) -> More:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hoopproxy.demo.command import ANSWER_S_MAX
 from hoopproxy.demo.show import Show
-from hoopproxy.demo.stage import FILES, Stage
+from hoopproxy.demo.stage import FILES, TARGET, Stage
 from hoopproxy.demo.steps import NotShown, Steps
 from hoopproxy.demo.web import PASSWORD, SECRET_NAME
 from hoopproxy.testing.http_target import CARD as NUMBER
@@ -35,6 +35,7 @@ ENCODED, MASK = (b64encode(text.encode()).decode() for text in (PASSWORD, "***")
 """A value of the cluster's Secret, and what is shown in its place."""
 
 REASON = "This was only a demonstration"
+REFUNDED = "The refund is through"
 
 BROKEN = (OSError, subprocess.SubprocessError, zipfile.BadZipFile, LookupError, ValueError)
 """What commands and files that are not as they must be raise; the other stops are shown all the same."""
@@ -76,6 +77,7 @@ class Tour(Steps):
             ("A forged token does not get in", self.forged),
             ("What would get around a mask finds masks, as PostgreSQL itself keeps them", self.around),
             ("A live session is seen and ended", self.killed),
+            ("Ada asks for access to card numbers; Franz approves, and takes it back", self.asked),
             ("What that session did was recorded, encrypted for the people of the zone", self.recorded),
             ("Over SSH, card numbers in what a command prints are masked", self.ssh),
             ("The way back is refused, in words, and the session goes on", self.forwarded),
@@ -131,26 +133,30 @@ class Tour(Steps):
 
     def killed(self) -> None:
         """List, kill, and what the client hears."""
-        client = self.stage.psql("ada", QUERY, "SELECT pg_sleep(600)")
         self.show.say("Ada asks again, and then for something that takes ten minutes:")
-        self.show.command(f"{client} &")
-        with client.start() as process:
-            giving_up = threading.Timer(ANSWER_S_MAX, process.kill)
-            giving_up.start()
-            try:
-                assert process.stdout is not None
-                for line in process.stdout:  # until her first answer is there
-                    if line.startswith("("):
-                        break
-                self._kill()
-                said = process.stdout.read()
-                process.wait()
-            finally:
-                giving_up.cancel()
-                process.kill()
-        self.show.say("What Ada's client says to that:")
-        self.show.output(said)
-        self.must(said, shown=(REASON,))
+        self._ended_amid(self._kill, shown=(REASON,))
+
+    def asked(self) -> None:
+        """Just-in-time access: requested, approved, used, revoked."""
+        self.show.say("policy.toml lets analysts ask for the card numbers, and fraud officers decide about it.")
+        words = ("--for", "1h", "--reason", "A refund is stuck", "--ticket", "OPS-7", "--token-file")
+        asked = self.ours("access", "request", TARGET, *words, self.stage.token("ada"), shown=("is requested",))
+        request_id = asked.split()[1]
+        approval = ("access", "approve", request_id, "--token-file")
+        self.ours(*approval, self.stage.token("ada"), shown=("decide about a request of their own",), exits=1)
+        self.ours(*approval, self.stage.token("franz"), shown=("A refund is stuck", "is approved until"))
+        self.show.say("The same Ada, the same statement; and then again something that takes ten minutes:")
+
+        def revoke() -> None:
+            why = ("--reason", REFUNDED, "--token-file", self.stage.token("franz"))
+            self.ours("access", "revoke", request_id, *why, shown=("is revoked",))
+
+        before = self._ended_amid(revoke, shown=(REFUNDED,))
+        self.must(before, shown=(CARD,), hidden=(EMAIL,))
+        history = ("access", "show", request_id, "--token-file", self.stage.token("ada"))
+        self.ours(*history, shown=("voted", "approved", "used", "revoked"))
+        client = self.stage.psql("ada", QUERY)
+        self.client(client, shown=("Ines Alvarez", MASKED_CARD), hidden=(CARD, EMAIL))
 
     def recorded(self) -> None:
         """The transcript, with both keys."""
@@ -202,7 +208,7 @@ class Tour(Steps):
         masked, whole = (MASKED_NUMBER, MASKED_ADDRESS), (NUMBER, ADDRESS)
         self.client(self.stage.curl("ada", CUSTOMER), shown=("Ada Lovelace", *masked), hidden=whole, exits=0)
         self.show.say(
-            "Franz may see addresses. Card numbers are the plugin's, which is the one of stop 9 and knows no roles."
+            "Franz may see addresses. Card numbers are the plugin's, which is the one of stop 10 and knows no roles."
         )
         shown = (MASKED_NUMBER, ADDRESS)
         self.client(self.stage.curl("franz", CUSTOMER), shown=shown, hidden=(NUMBER,), exits=0)
@@ -255,6 +261,30 @@ class Tour(Steps):
         self.show.say(f"In a copy, one digit of entry {index} of the log is changed:")
         words = ("evidence", "verify", edited, "--head", head)
         self.ours(*words, shown=("not sound", f"Entry {index + 1} "), exits=1)
+
+    def _ended_amid(self, end: Callable[[], None], shown: tuple[str, ...]) -> str:
+        """Ada's session, ended from outside once she has her first answer; that answer."""
+        client, before = self.stage.psql("ada", QUERY, "SELECT pg_sleep(600)"), ""
+        self.show.command(f"{client} &")
+        with client.start() as process:
+            giving_up = threading.Timer(ANSWER_S_MAX, process.kill)
+            giving_up.start()
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:  # until her first answer is there
+                    before += line
+                    if line.startswith("("):
+                        break
+                end()
+                said = process.stdout.read()
+                process.wait()
+            finally:
+                giving_up.cancel()
+                process.kill()
+        self.show.say("What Ada's client says to that:")
+        self.show.output(before + said)
+        self.must(said, shown=shown)
+        return before
 
     def _kill(self) -> None:
         said = self.ours("sessions", "list", shown=("Ada", "ledger"))

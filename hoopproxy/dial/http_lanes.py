@@ -142,6 +142,11 @@ class HttpPeer:
             self._leave(lane)
         self._finish()
 
+    def dismiss(self) -> None:
+        self.close()
+        for connection in self._leaving:
+            connection.dismiss()
+
     def abort(self) -> None:
         self.close()
         while self._leaving:

@@ -171,6 +171,10 @@ class PodPeer:
             self._finish(self._socket.send(CloseConnection(code=1000)))
         self._connection.close()
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._finish()
         self._connection.abort()

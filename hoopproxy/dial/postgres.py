@@ -39,7 +39,7 @@ BY_CONTENT = "*"
 NONCE_BYTES = 18
 """As many as libpq's SCRAM_RAW_NONCE_LEN."""
 
-INTERRUPTS_MAX = 8
+INTERRUPTS_MAX = 16
 """Connections with cancel requests to one target at a time: whoever may cancel can't flood it with dials."""
 
 
@@ -250,6 +250,10 @@ class PostgresPeer:
             self._is_closed = True
             self._connection.send(TERMINATE)
             self._connection.close()
+
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
 
     def abort(self) -> None:
         self._connection.abort()

@@ -139,6 +139,9 @@ class SshPeer:
     def close(self) -> None:
         self._transport.close()
 
+    def dismiss(self) -> None:
+        self._transport.dismiss()
+
     def abort(self) -> None:
         self._transport.abort()
 

@@ -83,6 +83,10 @@ class TcpPeer:
     def close(self) -> None:
         self._connection.cut()
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._connection.abort()
 

@@ -28,12 +28,19 @@ _ALL_ADDRESSES = ("0.0.0.0/0", "::/0")
 
 
 def make_authority(
-    certificate_file: Path, key_file: Path, passphrase_file: Path, name: str, days: int, permitted: Sequence[str]
+    certificate_file: Path,
+    key_file: Path,
+    passphrase_file: Path,
+    name: str,
+    days: int,
+    permitted: Sequence[str] = (),
+    *,
+    constraints: x509.NameConstraints | None = None,
 ) -> x509.Certificate:
     """Make a root with a P-256 key, and its three files, readable by their owner alone.
 
     The key is encrypted (PKCS#8) with a passphrase of 256 random bits. With `permitted` domains it can vouch for hosts
-    in these alone, and for no address (RFC 5280 §4.2.1.10).
+    in these alone, and for no address; with `constraints` (RFC 5280 §4.2.1.10), for whatever these allow.
 
     @raise FileExistsError: nothing is replaced, and nothing was made. @raise OSError.
     """
@@ -42,7 +49,7 @@ def make_authority(
         if os.path.lexists(file):
             raise FileExistsError(0, "", str(file))
     key, passphrase = ec.generate_private_key(ec.SECP256R1()), secrets.token_urlsafe(32).encode()
-    certificate = _certificate(key, name, days, permitted)
+    certificate = _certificate(key, name, days, constraints or _hosts_within(permitted))
     contents = (
         passphrase + b"\n",
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase)),
@@ -54,7 +61,17 @@ def make_authority(
     return certificate
 
 
-def _certificate(key: ec.EllipticCurvePrivateKey, name: str, days: int, permitted: Sequence[str]) -> x509.Certificate:
+def _hosts_within(domains: Sequence[str]) -> x509.NameConstraints | None:
+    if not domains:
+        return None
+    return x509.NameConstraints(
+        [x509.DNSName(domain) for domain in domains], [x509.IPAddress(ip_network(each)) for each in _ALL_ADDRESSES]
+    )
+
+
+def _certificate(
+    key: ec.EllipticCurvePrivateKey, name: str, days: int, constraints: x509.NameConstraints | None
+) -> x509.Certificate:
     now = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -65,10 +82,6 @@ def _certificate(key: ec.EllipticCurvePrivateKey, name: str, days: int, permitte
         .add_extension(_SIGNS, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    if permitted:
-        constraints = x509.NameConstraints(
-            [x509.DNSName(domain) for domain in permitted],
-            [x509.IPAddress(ip_network(network)) for network in _ALL_ADDRESSES],
-        )
+    if constraints is not None:
         builder = builder.add_extension(constraints, critical=True)
     return builder.sign(key, SHA256())

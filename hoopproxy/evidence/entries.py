@@ -13,8 +13,18 @@ from typing import Any, ClassVar, get_args
 
 import orjson
 
-from hoopproxy.errors import AddonFailure, LimitReached, ProtocolViolation, Refused, SessionError
+from hoopproxy.errors import AddonFailure, Cause, LimitReached, ProtocolViolation, Refused, SessionError
 from hoopproxy.evidence.chain import LEAF_BYTES_MAX
+from hoopproxy.evidence.decisions import (
+    ACTOR,
+    CLIENT,
+    TARGET,
+    AccessStep,
+    AdminAction,
+    PolicyApplied,
+    StatementVote,
+    Untold,
+)
 from hoopproxy.evidence.pseudonyms import Pseudonyms
 from hoopproxy.masks import Entrance
 from hoopproxy.model import Arrival, Finding, Identity, Manifest, Passage, Permit, SubjectKind, Tally, Verdict
@@ -24,10 +34,6 @@ TEXT_CHARS_MAX = 200
 
 ENVELOPE = frozenset({"at_ms", "gateway", "index", "kind", "prev"})
 """What the ledger adds to each entry."""
-
-
-# Fields that the log shows as keyed pseudonyms, "" when they are empty.
-ACTOR, CLIENT, TARGET = ({"pseudonym": kind} for kind in ("actor", "client", "target"))
 
 
 def _person(identity: Identity | None) -> tuple[str, ...]:
@@ -236,19 +242,25 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A connection that was let in is over. `recording` None: its recording has no end, which is part of the proof."""
+    """A connection that was let in is over. `recording` None: its recording has no end, which is part of the proof.
+
+    `cause` says of the reason "revoked" which right ended.
+    """
 
     kind: ClassVar[str] = "ended"
     session_id: str
     connection_id: str
     reason: str
+    cause: Cause
     tally: Tally
     recording: Manifest | None
 
     @classmethod
-    def of(cls, passage: Passage, tally: Tally, manifest: Manifest | None, reason: str) -> "Ended":
+    def of(
+        cls, passage: Passage, tally: Tally, manifest: Manifest | None, reason: str, cause: Cause = Cause.NONE
+    ) -> "Ended":
         """The entry for the end of a passage."""
-        return cls(passage.session_id, passage.permit.arrival.connection_id, reason, tally, manifest)
+        return cls(passage.session_id, passage.permit.arrival.connection_id, reason, cause, tally, manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,16 +293,6 @@ class Chunk:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class AdminAction:
-    """Somebody used the control socket or the console: `kill`, say."""
-
-    kind: ClassVar[str] = "admin-action"
-    action: str
-    actor: str = field(repr=False, metadata=ACTOR)
-    session_id: str
-
-
 type Entry = (
     GatewayStarted
     | GatewayStopped
@@ -303,6 +305,10 @@ type Entry = (
     | Crashed
     | Chunk
     | AdminAction
+    | PolicyApplied
+    | AccessStep
+    | Untold
+    | StatementVote
 )
 
 KINDS: Mapping[str, type[Entry]] = MappingProxyType({kind.kind: kind for kind in get_args(Entry.__value__)})

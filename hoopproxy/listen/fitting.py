@@ -10,6 +10,7 @@ _KEYS = {
     "certificate": "certificate_file",
     "key": "key_file",
     "client_ca": "client_ca_file",
+    "client_certificate": "is_client_certificate_optional",
     "host_keys": "host_key_files",
     "target": "target",
     "account": "account",
@@ -28,6 +29,11 @@ def expect(settings: ListenerSettings, *keys: str, plaintext: tuple[Plaintext, .
         for key, field in _KEYS.items()
         if key not in keys and getattr(settings, field)
     ]
+    if settings.is_client_certificate_optional and not settings.client_ca_file and "client_certificate" in keys:
+        problems.append(
+            f'listen.{settings.name}.client_certificate is "optional", and there is no client_ca; wanted is the '
+            "authority that clients' certificates come from, or neither."
+        )
     if settings.plaintext not in plaintext:
         values = " or ".join(f'"{each.value}"' for each in plaintext)
         problems.append(

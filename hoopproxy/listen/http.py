@@ -148,6 +148,10 @@ class HttpFrontend:
         self._part()
         self._stream.close(LINGER_BYTES_MAX)
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._part()
         self._connection.abort()

@@ -28,7 +28,7 @@ class Front:
     def __init__(self, settings: ListenerSettings, limits: Limits, scheduler: IScheduler) -> None:
         expect(
             settings,
-            *("certificate", "key", "client_ca", "target", "account"),
+            *("certificate", "key", "client_ca", "client_certificate", "target", "account"),
             *("domain", "authority", "authority_key", "authority_passphrase_file"),
             plaintext=tuple(Plaintext),
         )

@@ -220,6 +220,9 @@ class LaneFrontend:
     def close(self) -> None:
         self._part(Kind.CLOSED, "")
 
+    def dismiss(self) -> None:
+        self.close()
+
     def abort(self) -> None:
         self.close()
 

@@ -1,4 +1,5 @@
-"""PostgreSQL's front door: TLS, the startup packet, a token as password, and refusals in the protocol's own words.
+"""PostgreSQL's front door: TLS, the startup packet, a token as password or a certificate instead, and refusals in the
+protocol's own words.
 
 Thin: what the packets mean is `wire.postgres.startup`'s. Never sees a target's secret.
 """
@@ -12,6 +13,7 @@ from zope.interface import implementer
 
 from hoopproxy.connection import Connection
 from hoopproxy.errors import (
+    ConfigError,
     EvidenceUnavailable,
     LimitReached,
     ProtocolViolation,
@@ -23,9 +25,9 @@ from hoopproxy.errors import (
 )
 from hoopproxy.listen.cancels import CancelKey, Cancels
 from hoopproxy.listen.fitting import expect
-from hoopproxy.listen.tls import Certificate, is_clear_allowed
+from hoopproxy.listen.tls import Certificate, MutualCertificate, is_clear_allowed
 from hoopproxy.model import Arrival, Credentials, Passage, Side
-from hoopproxy.proofs import Secret
+from hoopproxy.proofs import HeldKey, Secret
 from hoopproxy.rooms import IFrontend, IListener, IPeer, IScheduler, ISignal, IWithdrawing
 from hoopproxy.settings import Limits, ListenerSettings, Plaintext
 from hoopproxy.wire.postgres.framing import Reader, Splitter, message
@@ -68,10 +70,19 @@ class PostgresListener:
     """Makes frontends. Building it reads certificate and key. @raise ConfigError"""
 
     def __init__(self, settings: ListenerSettings, limits: Limits, scheduler: IScheduler) -> None:
-        expect(settings, "certificate", "key", plaintext=(Plaintext.NEVER, Plaintext.LOOPBACK))
+        keys = ("certificate", "key", "client_ca", "client_certificate")
+        expect(settings, *keys, plaintext=(Plaintext.NEVER, Plaintext.LOOPBACK))
+        if settings.client_ca_file and settings.plaintext is not Plaintext.NEVER:
+            raise ConfigError(
+                (
+                    f'listen.{settings.name}.plaintext is "{settings.plaintext.value}", and client_ca asks for '
+                    "certificates, which nobody shows without TLS; wanted is one or the other.",
+                )
+            )
         self.settings = settings
         self._limits = limits
-        self._tls = Certificate(settings, lambda _: (ALPN,))
+        kind = MutualCertificate if settings.client_ca_file else Certificate
+        self._tls = kind(settings, lambda _: (ALPN,))
         self._cancels = Cancels()
 
     def frontend(self, connection: Connection, arrival: Arrival, adopt: Callable[[IFrontend], None]) -> IFrontend:
@@ -98,6 +109,7 @@ class PostgresFrontend:
         self._connection, self._settings, self._limits = connection, settings, limits
         self._tls, self._cancels = tls, cancels
         self._key: CancelKey | None = None
+        self._held: HeldKey | None = None
         self._key_bytes = KEY_BYTES_MIN
         self._is_authenticated = self._is_refused = False
         self.withdraw: Callable[[], bool] = lambda: False
@@ -114,6 +126,8 @@ class PostgresFrontend:
         self._key_bytes = startup.key_bytes
         self._connection.send(startup.negotiation)
         asked = credentials(startup)  # what can't be had is refused before a password is asked for
+        if self._held is not None:
+            return replace(asked, key=self._held)
         self._connection.send(_CLEARTEXT_PASSWORD)
         return replace(asked, secret=await self._password())
 
@@ -150,6 +164,10 @@ class PostgresFrontend:
         self._take_key_back()
         self._connection.close()
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._take_key_back()
         self._connection.abort()
@@ -161,7 +179,7 @@ class PostgresFrontend:
             match first := await self._first(not is_tls):
                 case SslRequest() if not is_tls:
                     self._connection.send(b"S")
-                    await self._connection.start_tls(self._tls)
+                    self._held = await self._tls.start(self._connection)
                     is_tls = True
                 case DirectTls():
                     is_tls = True  # `_first` did the handshake
@@ -185,7 +203,7 @@ class PostgresFrontend:
         if isinstance(first, DirectTls):
             if not may_be_tls:
                 raise ProtocolViolation("client", "Your client began TLS inside TLS.")
-            await self._connection.start_tls(self._tls, data)
+            self._held = await self._tls.start(self._connection, data)
             if self._connection.alpn != ALPN:
                 raise ProtocolViolation(
                     "client", "Direct TLS needs the ALPN protocol 'postgresql'; update your client."

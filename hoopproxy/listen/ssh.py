@@ -120,6 +120,10 @@ class SshFrontend:
         self._part()
         self._transport.close()
 
+    def dismiss(self) -> None:
+        self._part()
+        self._transport.dismiss()
+
     def abort(self) -> None:
         self._part()
         self._transport.abort()

@@ -208,6 +208,9 @@ class ChannelFrontend:
         self._siblings.forget(self._stream)
         self._part()
 
+    def dismiss(self) -> None:
+        self.close()
+
     def abort(self) -> None:
         self.close()
 

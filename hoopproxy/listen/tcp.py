@@ -92,6 +92,10 @@ class TcpFrontend:
     def close(self) -> None:
         self._connection.cut()
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._connection.abort()
 

@@ -29,6 +29,9 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and AEAD alone (RFC 9325 §4.2). TLS 1.3 has no others."""
 
 
+CHAIN_LINKS_MAX = 4
+"""Authorities between a client's certificate and the listener's `client_ca`; public ones have one or two."""
+
 type Alpn = Callable[[str], Sequence[bytes]]
 """Which protocols there are for a client that wants to reach that host ("" for none); of those the first that it
 offers, too, is agreed on."""
@@ -101,9 +104,16 @@ class Certificate:
     async def shake(self, connection: Connection) -> HeldKey | None:
         """Do the handshake with a client that begins with it, for a stream whose directions end one by one.
 
-        @raise ProtocolViolation
+        What the client has proved to hold the key of, where it is asked. @raise ProtocolViolation, Refused
         """
-        await _from_the_first_byte(connection, self)
+        hello = await connection.read()
+        if not hello:
+            raise ProtocolViolation("client", "Your client closed the connection before its TLS handshake.")
+        return await self.start(connection, hello, by_halves=True)
+
+    async def start(self, connection: Connection, hello: bytes = b"", *, by_halves: bool = False) -> HeldKey | None:
+        """The same once a client has said that it begins, or has begun with `hello`."""
+        await connection.start_tls(self, hello, by_halves=by_halves)
         return None
 
     def _load(self, settings: ListenerSettings) -> None:
@@ -130,7 +140,7 @@ class Certificate:
 
 
 class MutualCertificate(Certificate):
-    """The same, for clients that must show a certificate of the listener's `client_ca`. @raise ConfigError."""
+    """The same, for clients that must, or may, show a certificate of the listener's `client_ca`. @raise ConfigError."""
 
     def __init__(
         self,
@@ -146,23 +156,27 @@ class MutualCertificate(Certificate):
             self._context.load_verify_locations(file)
         except (OSError, ValueError, SSL.Error) as why:
             raise _unfit(settings, "client_ca", file, "a PEM file with certificates of authorities", why) from why
-        self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._note)
+        must = 0 if settings.is_client_certificate_optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+        self._context.set_verify(SSL.VERIFY_PEER | must, self._note)
+        self._context.set_verify_depth(CHAIN_LINKS_MAX)
         self._chain_errors: WeakKeyDictionary[SSL.Connection, str] = WeakKeyDictionary()
 
-    async def shake(self, connection: Connection) -> HeldKey:
-        """As for any certificate, with a client that shows one of its own: what it has proved to hold the key of.
+    async def start(self, connection: Connection, hello: bytes = b"", *, by_halves: bool = False) -> HeldKey | None:
+        """As for any certificate, with a client that shows one of its own; None: it need not, and does not.
 
-        Its chain is verified by then. It must be a client's by its own word (RFC 5280 §4.2.1.12): an authority that
-        issues servers' certificates, too, does not make people of servers.
+        Its chain is verified by then, name constraints included. It must be a client's by its own word (RFC 5280
+        §4.2.1.12): an authority that issues servers' certificates, too, does not make people of servers.
 
         @raise ProtocolViolation, Refused
         """
         shaking = _Shaking(self)
         try:
-            await _from_the_first_byte(connection, shaking)
+            await connection.start_tls(shaking, hello, by_halves=by_halves)
         except ProtocolViolation as why:
             detail = self._chain_errors.get(shaking.connection, why.detail) if shaking.connection else why.detail
             raise ProtocolViolation("client", why.sentence, detail=detail) from why
+        if connection.peer_certificate is None:
+            return None
         certificate = connection.peer_certificate.to_cryptography()
         if not _is_clients(certificate):
             raise Refused(
@@ -189,13 +203,6 @@ class _Shaking:
     def serverConnectionForTLS(self, tls_protocol: Any) -> SSL.Connection:
         self.connection = self._certificate.serverConnectionForTLS(tls_protocol)
         return self.connection
-
-
-async def _from_the_first_byte(connection: Connection, options: Any) -> None:
-    hello = await connection.read()
-    if not hello:
-        raise ProtocolViolation("client", "Your client closed the connection before its TLS handshake.")
-    await connection.start_tls(options, hello, by_halves=True)
 
 
 def is_clear_allowed(settings: ListenerSettings, arrival: Arrival, connection: Connection) -> bool:

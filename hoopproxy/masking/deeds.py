@@ -78,6 +78,9 @@ MISREAD = (
 _DEPTH_MAX = 4
 """Bodies within bodies."""
 
+TRANSACTION_CHARACTERS_MAX = 256
+"""Of a text that does nothing but begin and end transactions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
@@ -85,7 +88,8 @@ class Deeds:
     schema. `fields` are names behind a dot, which may be functions, too (`c.label` calls `label(c)`).
 
     `is_opaque`: its rows are those of a query that stands elsewhere (FETCH, EXECUTE). `is_kept`: it may be run again by
-    another (PREPARE). `misreads`: the server would read what follows in another way than the gateway.
+    another (PREPARE). `misreads`: the server would read what follows in another way than the gateway. `locks_or_fills`:
+    it locks rows against others (FOR UPDATE) or brings some in (COPY FROM), for which one must be allowed to write.
     """
 
     words: frozenset[str]
@@ -96,11 +100,22 @@ class Deeds:
     is_opaque: bool = False
     is_kept: bool = False
     misreads: bool = False
+    locks_or_fills: bool = False
 
 
 def deeds(text: str) -> tuple[Deeds, ...]:
     """Of each statement of a text, in order. @raise Unreadable: one of them, or a body in it, can't be read."""
     return tuple(_of(statement) for statement in statements(text))
+
+
+def ends_transaction(text: str) -> bool:
+    """Whether a text does nothing but begin and end transactions, and so shows nothing."""
+    if len(text) > TRANSACTION_CHARACTERS_MAX:
+        return False
+    try:
+        return all(each.kinds == {"TRANSACTION"} for each in deeds(text))
+    except Unreadable:
+        return False
 
 
 def _of(statement: Node) -> Deeds:
@@ -121,6 +136,7 @@ def _of(statement: Node) -> Deeds:
         is_opaque=kind in ("FetchStmt", "ExecuteStmt"),
         is_kept=kind == "PrepareStmt",
         misreads=found.misreads,
+        locks_or_fills=found.locks_or_fills,
     )
 
 
@@ -128,7 +144,7 @@ class _Found:
     def __init__(self) -> None:
         self.words, self.kinds, self.fields = set[str](), set[str](), set[str]()
         self.functions, self.tables = set[Named](), set[Named]()
-        self.misreads = False
+        self.misreads = self.locks_or_fills = False
 
     def take(self, statement: Node, depth: int) -> None:
         if depth > _DEPTH_MAX:
@@ -181,6 +197,8 @@ class _Found:
                 self._merge(inside)
             case "DropStmt" | "CommentStmt" | "SecLabelStmt":
                 self._objects(inside)
+        if kind == "LockingClause" or (kind == "CopyStmt" and inside.get("is_from")):
+            self.locks_or_fills = True
         if "OBJECT_LARGEOBJECT" in (inside.get("objtype"), inside.get("objectType")):
             self.words.add("large-objects")
 

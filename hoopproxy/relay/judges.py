@@ -10,12 +10,15 @@ from typing import Any
 
 from hoopproxy.asking import Asking, Wait, Withdrawal, a, at_once, every, maybe
 from hoopproxy.errors import Refused, Withdrawn
-from hoopproxy.events import Action, Ask, Forward, Plan, Reject, Reply, Shape, Statement
+from hoopproxy.events import SQL, Action, Ask, Forward, Plan, Ration, Reject, Reply, Shape, Statement
 from hoopproxy.interfaces import IEnforcement, IMasker, IRewriting, IStatementGuard
 from hoopproxy.masking import plans
+from hoopproxy.masking.deeds import ends_transaction
 from hoopproxy.masks import Catalog, Entrance, Mask
 from hoopproxy.model import Allow, Answer, Passage, Pending, Permit, Refuse
 from hoopproxy.relay.approvals import Approvals
+from hoopproxy.relay.footing import Footing
+from hoopproxy.relay.quota import Quota
 from hoopproxy.rooms import IDesk
 from hoopproxy.settings import Limits
 
@@ -62,14 +65,17 @@ class Judges:
 
     async def _statement(self, statement: Statement, case: "Case") -> Reply:
         try:
-            allowed = [await self._examined(guard, statement, case) for guard in self.guards]
+            ration = _ration(statement, case)
+            told = replace(statement, settings=case.footing.said) if case.footing.said else statement
+            allowed = [await self._examined(guard, told, case) for guard in self.guards]
             rows_max = min((each.rows_max for each in allowed if each.rows_max), default=0)
+            case.footing.went(statement)
             if statement.action is Action.EXECUTE:  # it was rewritten when it was prepared
                 at_once(self.enforcement, "ran", partial(case.rewriting.ran, statement), _nothing)
-                return Forward(statement.text, rows_max=rows_max)
+                return Forward(statement.text, rows_max=rows_max, ration=ration)
             rewrite = partial(case.rewriting.rewrite, statement)
             forward = await self.ask(self.enforcement, "rewrite", rewrite, a(Forward))
-            return replace(forward, rows_max=rows_max) if rows_max else forward
+            return replace(forward, rows_max=rows_max, ration=ration) if rows_max or ration else forward
         except Refused as why:
             return Reject(why.sentence, isinstance(why, Withdrawn))
 
@@ -106,7 +112,18 @@ class Case:
     protected: frozenset[str]
     inform: Callable[..., None]
     rewriting: IRewriting
+    quota: Quota | None = None
+    footing: Footing = field(default_factory=Footing)
     withdrawal: Withdrawal = field(default_factory=Withdrawal)
+
+
+def _ration(statement: Statement, case: Case) -> Ration | None:
+    """What of its grant's rows a statement may show. @raise Refused: none is left, but to end a transaction."""
+    if case.quota is None or statement.action not in SQL:
+        return None
+    if case.quota.sentence and statement.action is not Action.PREPARE and not ends_transaction(statement.text):
+        raise Refused(case.quota.sentence, reason="statement")
+    return case.quota.ration
 
 
 def _rewriting(answer: Any) -> IRewriting:

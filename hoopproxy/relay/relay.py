@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 
-from hoopproxy.errors import Revoked
+from hoopproxy.errors import Cause, Revoked
 from hoopproxy.events import Action, Ask, Asked, Rejected, Reply, Step
 from hoopproxy.model import Side
 from hoopproxy.relay.counting import Counting
 from hoopproxy.relay.judges import Case, Judges
 from hoopproxy.relay.pace import Pace
+from hoopproxy.relay.quota import Quota
 from hoopproxy.relay.share import Share
 from hoopproxy.relay.tape import Tape
 from hoopproxy.relay.turns import Turns
@@ -34,8 +35,10 @@ EXPIRED = "Your session has ended because its grant or your sign-in expired; con
 class Relay:
     """One connection's traffic. `run` returns why it ended when one end left in peace.
 
-    `is_led_through` is asked whether other sessions live that come through this one: then it is not idle. `is_amid`
-    tells whether the client has seen only a part of a message: then nothing of ours may follow it.
+    `until_s`, by the scheduler's monotonic clock, is when the right behind it ends. `quota` is what its grant still
+    lets be shown, None for no end to it. `is_led_through` is asked whether other sessions live that come through this
+    one: then it is not idle. `is_amid` tells whether the client has seen only a part of a message: then nothing of ours
+    may follow it. `is_at_rest`: nothing has to be stopped at the target.
     """
 
     client: IConnection
@@ -47,8 +50,11 @@ class Relay:
     counting: Counting
     limits: Limits
     scheduler: IScheduler
+    until_s: float
+    quota: Quota | None = None
     is_led_through: Callable[[], bool] = lambda: False
     is_amid: bool = False
+    is_at_rest: bool = True
 
     async def run(self, ended: ISignal, stopping: ISignal) -> str:
         """Carry until one side leaves, the right behind the session ends, or something is wrong.
@@ -149,8 +155,11 @@ class _Traffic:
     async def _perform(self, step: Step) -> None:
         """Record, make durable what must be, then write; in the order in which the machine made the steps."""
         relay = self._relay
+        if relay.quota is not None:
+            relay.quota.show(len(step.to_client))
         turns = [(side, data, self._turns[side].take()) for side, data in _outputs(step)]
         self._pace.is_idle = step.is_idle
+        relay.is_at_rest = step.is_at_rest
         self._pace.heads(step.is_heading)
         relay.counting.saw(step.records, len(step.to_client), len(step.to_server))
         if step.pause != self._paused:
@@ -211,7 +220,7 @@ class _Traffic:
                 await relay.scheduler.within(min(left_s, LOOK_S), self._rests.wait())
                 break
             left_s -= LOOK_S
-        raise Revoked(sentence)
+        raise Revoked(sentence, cause=Cause.STOPPING)
 
     def _may_rest(self) -> None:
         """Is this a moment at which nobody loses anything?"""
@@ -221,11 +230,10 @@ class _Traffic:
     async def watch(self, ended: ISignal) -> str:
         """Ends the session from outside: revoked, expired, or too long without a move."""
         relay = self._relay
-        expiry_s = relay.scheduler.monotonic_s() + relay.case.passage.permit.not_after_s - relay.scheduler.now_s()
         while True:
-            left_s = expiry_s - relay.scheduler.monotonic_s()
+            left_s = relay.until_s - relay.scheduler.monotonic_s()
             if left_s <= 0:
-                raise Revoked(EXPIRED)
+                raise Revoked(EXPIRED, cause=Cause.EXPIRED)
             if relay.is_led_through():
                 self._pace.moved()
             try:

@@ -140,6 +140,10 @@ class SshTransport:
         self.disconnect(BY_APPLICATION, "The session has ended.")
         self._connection.close()
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._connection.abort()
 

@@ -12,6 +12,7 @@ from hoopproxy.residency.packaged import read_packaged
 from hoopproxy.residency.zones import parse
 from hoopproxy.rooms import IDialer, IResolver, IScheduler
 from hoopproxy.settings import Limits
+from hoopproxy.testing.memory_journal import MemoryJournal
 from hoopproxy.wire.postgres.machine import PostgresWires
 
 GATEWAY, COUNTRY = "gw-1", "DE"
@@ -33,7 +34,10 @@ def in_germany(
         storage_country=COUNTRY,
         zones=parse(read_packaged()),
         own=frozenset(),
-        roles_of=policy.roles_of,
+        policy=policy,
+        targets={},
+        journal=MemoryJournal(),
+        store_lease_s_max=30.0,
         pseudonyms=Pseudonyms(b"k" * 32),
         resolver=resolver,
         dialers={"postgres": dialer},

@@ -5,11 +5,12 @@ Time is a `task.Clock`; the target is a scripted PostgreSQL that answers each qu
 """
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -119,6 +120,9 @@ class _Pipe:
         self.ended = True
 
     def close(self) -> None:
+        self.closed = True
+
+    def dismiss(self) -> None:
         self.closed = True
 
     def abort(self) -> None:
@@ -295,6 +299,15 @@ class House:
         for data in sends:
             frontend.give(data)
         return Visit(frontend, Deferred.fromCoroutine(run(frontend, self.gateway)))
+
+    def recheck(self) -> "Deferred[None]":
+        """Have live sessions judged again from now on, as a running gateway does; cancel it to have them left alone."""
+
+        async def running() -> None:
+            with suppress(CancelledError):
+                await self.gateway.rechecks.run()
+
+        return Deferred.fromCoroutine(running())
 
     def advance(self, visit: "Visit", until_s: float = 3600.0) -> None:
         """Let time pass, a second at a time, until the visit is over or that much has passed."""

@@ -25,6 +25,8 @@ type Fields = tuple[tuple[str, str], ...]
 READ_BYTES = 1 << 18
 HEAD_BYTES_MAX = 1 << 20
 STREAMS_MAX = 1000
+WINDOW_BYTES = 65_535
+"""Of a stream, as h2 has it (RFC 9113 §6.9.2): more can't be on its way of a client that has not seen an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,9 +353,11 @@ class _Exchange2(Exchange):
         raise NotImplementedError("HTTP/2 has no upgrade (RFC 9113 §8.6).")
 
     async def leave(self, why: h2.errors.ErrorCodes = h2.errors.ErrorCodes.NO_ERROR) -> None:
-        """What of its body nobody has read is not wanted (RFC 9113 §8.1)."""
-        while not self.came.empty():
-            await self.read()
+        """What of its body nobody has read is not wanted. Who goes on sending is reset (RFC 9113 §8.1), and no sooner
+        than it can have had its answer: where a reset comes along with that, curl 7.88 loses both."""
+        unread = 0
+        while not (why or self._is_read) and unread <= WINDOW_BYTES:
+            unread += len(await self.read())
         if why or not self._is_read:
             self._connection.machine.reset_stream(self._number, why)
             await self._connection.flush()

@@ -83,6 +83,10 @@ class PostgresCluster:
         """How libpq finds the superuser's socket (a conninfo string)."""
         return self._dsn("postgres")
 
+    def url(self, database: str) -> str:
+        """The same, to that database, as a URL (PostgreSQL manual, 34.1.1.2)."""
+        return f"postgresql://postgres@/{database}?host={self._private}&port={self.port}"
+
     def _dsn(self, database: str) -> str:
         assert self._private is not None, "the cluster was never started"
         return make_conninfo(host=str(self._private), port=self.port, user="postgres", dbname=database)

@@ -118,6 +118,11 @@ class Sshd:
         """Of all its keys."""
         return tuple(key.fingerprint for key in self.host_keys.values())
 
+    @property
+    def pid(self) -> int:
+        """Of the process that all of its processes are below."""
+        return self._server.pid
+
     def known_hosts(self) -> str:
         """Its lines for a client's known_hosts file."""
         return "".join(f"[{self.host}]:{self.port} {key.public}\n" for key in self.host_keys.values())

@@ -136,7 +136,7 @@ key = {_toml(site.secrets / "gateway.key")}
 [roles]
 authenticators = {_toml(("corp", *site.more.authenticators))}
 router = "targets"
-grants = ["standing"]
+grants = ["asked", "standing"]
 residency = ["declared", "networks"]
 credentials = ["vault"]
 guards = {_toml(("kinds", *site.more.guards))}
@@ -153,6 +153,9 @@ jwks_file = {_toml(site.jwks_file)}
 
 [addon.targets]
 use = "targets-file"
+
+[addon.asked]
+use = "access-requests"
 
 [addon.standing]
 use = "policy-grants"

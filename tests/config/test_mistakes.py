@@ -118,7 +118,7 @@ CHANGES = [
     ),
     (
         "hoopproxy.toml",
-        'authenticators = ["corp", "services"]',
+        'authenticators = ["own", "corp", "directory", "robots", "people", "services", "staff"]',
         "authenticators = []",
         f"roles.authenticators is []; wanted is an array of 1 or more, each {NAME}.",
     ),
@@ -292,8 +292,8 @@ CHANGES = [
         "policy.toml",
         '{ roles = ["analyst"], client_zones = ["EU"] }',
         '{ roles = ["boss"], client_zones = ["EU"] }',
-        'mask[0].reveal[0].roles names "boss", which is not a [[role]] of this file; there are analyst, service, '
-        "support.",
+        'mask[0].reveal[0].roles names "boss", which is not a [[role]] of this file; there are analyst, approver, '
+        "service, support.",
     ),
     (
         "policy.toml",

@@ -21,7 +21,7 @@ from hoopproxy.testing.process import environment
 
 COMMAND = [Path(sys.executable).with_name("hoopproxy"), "demo"]
 S_MAX = 180
-STOPS = 15
+STOPS = 16
 
 
 @contextmanager

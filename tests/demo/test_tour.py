@@ -15,7 +15,7 @@ from hoopproxy.demo.tour import Tour
 from hoopproxy.testing.forwarder import Forwarder
 from hoopproxy.testing.process import GatewayFailed, GatewayProcess
 
-STOPS = 15
+STOPS = 16
 
 
 class Silent:
@@ -30,6 +30,9 @@ class Silent:
         return Command(self.directory, ("printf", self._says))
 
     hoopproxy = ssh = line_client = curl = curl_through_proxy = curl_cluster = kube_config = kubectl = psql
+
+    def token(self, person: str) -> str:
+        return f"people/{person}.token"
 
     def short(self, path: Path) -> str:
         return str(path)

@@ -295,8 +295,11 @@ def test_any_damage_to_the_file_is_a_problem_and_never_a_crash(pristine: Evidenc
     [
         ({"number": None}, "Entry 0 (chunk) has a value of another type"),
         ({"sha256": []}, "Entry 0 (chunk) has a value of another type"),
-        ({"kind": "ended"}, "Entry 0 (ended) lacks reason, recording, tally"),
-        ({"kind": "ended", "reason": "", "tally": {}, "recording": "x"}, "Entry 0 (ended) has a value of another type"),
+        ({"kind": "ended"}, "Entry 0 (ended) lacks cause, reason, recording, tally"),
+        (
+            {"kind": "ended", "reason": "", "cause": "", "tally": {}, "recording": "x"},
+            "Entry 0 (ended) has a value of another type",
+        ),
         ({"kind": "new\n"}, "Entry 0 is of the kind 'new\ufffd', which this version does not know"),
     ],
 )

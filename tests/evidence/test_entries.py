@@ -9,11 +9,11 @@ import pytest
 
 from hoopproxy.errors import AddonFailure, LimitReached, ProtocolViolation, Refused
 from hoopproxy.evidence.chain import LEAF_BYTES_MAX
+from hoopproxy.evidence.decisions import AccessStep, AdminAction, PolicyApplied, StatementVote, Untold
 from hoopproxy.evidence.entries import (
     CLOSING,
     ENVELOPE,
     KINDS,
-    AdminAction,
     Chunk,
     Confirmed,
     Crashed,
@@ -56,6 +56,21 @@ def every(permit: Permit, passage: Passage) -> list[Entry]:
         Crashed.of("s1", arrival),
         Chunk("s1", "c1", 4, "f" * 64),
         AdminAction("kill", "ada@corp.example", "s1"),
+        PolicyApplied(7, "a" * 64, ("b" * 64, "c" * 64)),
+        AccessStep("r1", (), 3, "voted", (identity.issuer, identity.subject), 1, "ledger", "a" * 64, 2, "b" * 64),
+        Untold("chat", "r1", 3, 12),
+        StatementVote(
+            approval_id="a1",
+            session_id="s1",
+            connection_id="c1",
+            target="ledger",
+            statement=("c" * 64,),
+            actor=(identity.issuer, identity.subject),
+            vote="for",
+            outcome="approved",
+            votes_for=1,
+            votes_min=1,
+        ),
     ]
 
 
@@ -151,7 +166,9 @@ def test_the_log_has_no_way_to_write_a_float(pseudonyms: Pseudonyms) -> None:
 
 
 def test_only_kinds_that_let_nothing_in_may_use_the_reserve() -> None:
-    assert set(KINDS) - CLOSING == {"gateway-started", "permitted", "confirmed", "masks-kept", "looked-up", "chunk"}
+    letting_in = {"gateway-started", "permitted", "confirmed", "masks-kept", "looked-up", "chunk", "policy-applied"}
+    deciding = {"access-step", "statement-vote", "untold"}
+    assert set(KINDS) - CLOSING == letting_in | deciding
 
 
 def test_the_documentation_lists_exactly_these_kinds_and_fields() -> None:

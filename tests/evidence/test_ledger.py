@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 
 from hoopproxy.errors import AddonFailure, EvidenceUnavailable
 from hoopproxy.evidence import chain
-from hoopproxy.evidence.entries import AdminAction, Chunk, GatewayStopped
+from hoopproxy.evidence.decisions import AdminAction
+from hoopproxy.evidence.entries import Chunk, GatewayStopped
 from hoopproxy.evidence.ledger import BATCH_MAX, Ledger
 from hoopproxy.interfaces import IEvidenceSink
 

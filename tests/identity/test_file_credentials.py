@@ -82,7 +82,7 @@ def test_a_file_that_others_may_touch_is_refused(directory: Path, mode: int) -> 
 def test_a_file_of_another_user_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     true = os.fstat
     strange: Any = lambda fd: os.stat_result((*true(fd)[:4], 4711, *true(fd)[5:10]))  # noqa: E731 -- one line says it
-    monkeypatch.setattr("hoopproxy.addons.file_credentials.os.fstat", strange)
+    monkeypatch.setattr("hoopproxy.disk.private.os.fstat", strange)
     assert "belongs to user 4711" in refusal(directory).detail
 
 

@@ -358,3 +358,39 @@ def test_a_list_of_two_with_one_thing_is_wrong_in_a_file_as_well(known: Make, fi
 def test_a_file_without_anybody_knows_nobody(known: Make, file: Path) -> None:
     file.write_text("")
     assert identify(known(file=str(file)), ssh(ADA), arrival("ssh")) is None
+
+
+# Re-checks ------------------------------------------------------------------------------------------------------------
+
+
+def test_who_is_in_is_looked_at_again_with_the_groups_of_now(place: Place, known: Make, spin: Spin) -> None:
+    path = place.directory / "identities.toml"
+
+    def listed(groups: str) -> None:
+        line = f'{{ subject = "ada", groups = [{groups}], ssh_keys = ["{ADA.public}"], addresses = ["10.0.0.0/8"] }}'
+        path.write_text(f"identity = [{line}]\n")
+        path.chmod(0o600)
+
+    listed('"analysts"')
+    addon = known(file=str(path))
+    by_key = spin(addon.identify(arrival("ssh"), ssh(ADA)))
+    by_address = spin(addon.identify(arrival(), shows()))
+    assert not addon.has_changed()
+    listed('"cooks"')
+    assert addon.has_changed() and not addon.has_changed()
+    for identity, credentials in ((by_key, ssh(ADA)), (by_address, shows())):
+        again = spin(addon.recheck(identity, credentials))
+        assert again.groups == {"cooks"} and again.method == identity.method
+    path.write_text("identity = []\n")
+    assert spin(addon.recheck(by_key, ssh(ADA))) is None and spin(addon.recheck(by_address, shows())) is None
+    path.unlink()
+    assert addon.has_changed()
+    with pytest.raises(OSError, match="No such file"):
+        spin(addon.recheck(by_key, ssh(ADA)))
+
+
+def test_who_is_listed_in_the_configuration_itself_never_changes(known: Make) -> None:
+    addon = known({"subject": "ada", "groups": ["analysts"], "ssh_keys": [ADA.public]})
+    found = identify(addon, ssh(ADA), arrival("ssh"))
+    assert found is not None and run(addon.recheck(found, ssh(ADA))) == found
+    assert not addon.has_changed()

@@ -210,8 +210,8 @@ def test_unknown_and_forbidden_ports_are_refused_alike(stand: Stand, cluster: st
         complaint = forward.complaint()
     place = f"{cluster}:default/web:{port}"
     assert (
-        f"You have no access to target '{place}', or there is no such target; check the names, or ask the owner of the "
-        "data for a grant. (session "
+        f"You have no access to target '{place}', or there is no such target; check the names, or ask for access: "
+        f"hoopproxy access request {place} --for 1h --reason TEXT. (session "
     ) in complaint
     assert noted(stand, "denied", protocol="pod", reason="grant")["parent"]
 

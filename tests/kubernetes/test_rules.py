@@ -4,13 +4,18 @@ from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyClass, verifyObject
 
+from hoopproxy.access.request import ApprovalRule
 from hoopproxy.addons.kubernetes_rules import KubernetesRules, Rule, Settings
 from hoopproxy.events import Action, Statement
 from hoopproxy.interfaces import IAddonFactory, IStatementGuard
-from hoopproxy.model import Allow, Refuse
+from hoopproxy.model import Allow, Pending, Refuse
+from hoopproxy.relay.approvals import Approvals
 from hoopproxy.requests import HttpRequest
+from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 from hoopproxy.testing.house import LEDGER
 from hoopproxy.wire.http.resources import read
 
@@ -159,10 +164,26 @@ def test_the_first_rule_that_fits_decides() -> None:
     assert answer(rules, "GET", "/metrics") == Refuse("get /metrics is not allowed on prod: ask its owner.")
 
 
+def test_people_decide_about_a_verb() -> None:
+    rules = {
+        "default": "allow",
+        "rule": [{"decision": "approve", "verbs": ["delete"], "approvers": {"roles": ["lead"], "votes_min": 2}}],
+    }
+    guard = KubernetesRules("rules", Settings.model_validate(rules))
+    approvals = guard.approvals = Approvals(TwistedScheduler(Clock()), Limits(), lambda: "a" * 8)
+    asked = answered(guard.examine(passage("dev"), statement("DELETE", DEPLOYMENT)))
+    assert isinstance(asked, Pending)
+    assert asked.request.startswith("On prod, delete apps/deployments needs an approval. It waits for 2 people who")
+    (waiting,) = approvals.waiting()
+    assert waiting.rule == ApprovalRule(frozenset({"lead"}), 2)
+    assert answered(guard.examine(passage("dev"), statement("GET", DEPLOYMENT))) == Allow()
+
+
 @pytest.mark.parametrize(
     "rule",
     [
         {},
+        {"decision": "deny", "approvers": {"roles": ["lead"]}},
         {"decision": "maybe"},
         {"decision": "deny", "verbs": ["look"]},
         {"decision": "deny", "paths": ["metrics"]},

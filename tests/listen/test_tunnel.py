@@ -16,8 +16,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from hoopproxy.connection import LULL_S, Connection
+from hoopproxy.connection import Connection
 from hoopproxy.errors import ProtocolViolation
+from hoopproxy.flow import LULL_S
 from hoopproxy.listen.authority import Authority
 from hoopproxy.listen.tls import server_context
 from hoopproxy.listen.tunnel import Tunnel

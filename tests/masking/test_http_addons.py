@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyClass, verifyObject
 
-from hoopproxy.access.policy import FieldRule, Policy, RegulatedRule, Reveal
+from hoopproxy.access.policy import FieldRule, Policy, RegulatedRule, Reveal, Role
 from hoopproxy.addons import request_rules
 from hoopproxy.addons.field_masks import FieldMasks
 from hoopproxy.addons.request_rules import RequestRules
@@ -25,12 +26,16 @@ from hoopproxy.model import (
     Identity,
     Measurements,
     Passage,
+    Pending,
     Permit,
     Refuse,
     Seal,
     Target,
 )
+from hoopproxy.relay.approvals import Approvals
 from hoopproxy.requests import HttpRequest
+from hoopproxy.scheduler import TwistedScheduler
+from hoopproxy.settings import Limits
 
 HERE = ip_address("127.0.0.1")
 CRM = Target("crm", "http", "h", 443, "EU", "DE", None, {"app": ""})
@@ -153,6 +158,7 @@ class Gateway:
     """The part of ISetting that the addon asks."""
 
     targets = {"crm": CRM, "ledger": LEDGER}  # noqa: RUF012
+    policy = Policy("r", (Role("lead", frozenset()),), (), ())
 
 
 def rules(*tables: dict[str, Any], **keys: Any) -> RequestRules:
@@ -191,6 +197,19 @@ def test_without_a_rule_the_default_decides() -> None:
     )
     assert verdicts(rules(default="deny"), "GET /") == [False]
     assert verdicts(rules(), "GET /") == [True]
+
+
+def test_people_decide_about_each_spelling_of_a_request() -> None:
+    guard = rules({"approve": ["DELETE /v1/**"], "approvers": {"roles": ["lead"]}}, {"allow": ["* /**"]})
+    approvals = guard.approvals = Approvals(TwistedScheduler(Clock()), Limits(), iter("abcdefgh").__next__)
+    for number, path in enumerate(("/v1/x", "/V1/x", "/v1/x/"), 1):
+        asked = replace(call("DELETE", path), number=number)
+        answer = answered(guard.examine(SUPPORT, asked))
+        assert isinstance(answer, Pending) and f"On crm, DELETE {path} needs an approval." in answer.request
+    assert [each.rule.roles for each in approvals.waiting()] == [frozenset({"lead"})] * 3
+    assert verdicts(guard, "GET /v1/x", "DELETE /v2") == [True, True]
+    with pytest.raises(ValueError, match="approvers belong to approve"):
+        rules({"deny": ["* /x"], "approvers": {"roles": ["lead"]}})
 
 
 def test_a_deny_holds_for_each_spelling_and_an_allow_for_one() -> None:
@@ -265,8 +284,8 @@ def test_other_statements_pass() -> None:
 
 def test_its_settings_name_what_is_wrong() -> None:
     for table, said in (
-        ({}, "exactly one of allow and deny"),
-        ({"allow": ["GET /"], "deny": ["GET /"]}, "exactly one of allow and deny"),
+        ({}, "exactly one of allow, deny and approve"),
+        ({"allow": ["GET /"], "deny": ["GET /"]}, "exactly one of allow, deny and approve"),
         ({"allow": ["get /"]}, "'get /' is no request"),
         ({"allow": ["GET v1"]}, "no request"),
         ({"deny": ["* /"], "sentence": "{who}"}, "no other braces"),

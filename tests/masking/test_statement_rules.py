@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from zope.interface.verify import verifyClass, verifyObject
 
+from hoopproxy.access.policy import Policy, Role
 from hoopproxy.addons import statement_rules
 from hoopproxy.addons.statement_rules import Rule, Settings, StatementRules
 from hoopproxy.events import Action, Format, Forward, Parameter, Statement
@@ -222,6 +223,7 @@ class Gateway:
     """The part of ISetting that the addon asks."""
 
     targets = {"ledger": None}  # noqa: RUF012
+    policy = Policy("r", (Role("lead", frozenset()),), (), ())
 
 
 def rules(*tables: dict[str, Any], **keys: Any) -> StatementRules:
@@ -301,6 +303,44 @@ def test_all_rules_count_and_the_strictest_goes_first() -> None:
     assert isinstance(asked(guard, "UPDATE payroll SET a = 1"), Pending)
     assert isinstance(asked(guard, "UPDATE payroll SET a = (SELECT b FROM archive.x)"), Refuse)
     assert asked(guard, "UPDATE payroll SET a = 1", action=Action.PREPARE) == Allow()
+
+
+LEADS = {"roles": ["lead"], "votes_min": 2}
+
+
+def test_people_decide_where_a_rule_names_them_and_else_the_operator() -> None:
+    guard = rules(
+        {"effect": "approve", "kinds": ["UPDATE"]},
+        {"effect": "approve", "tables": ["payroll"], "approvers": LEADS},
+        {"effect": "approve", "commands": ["exec *"], "approvers": LEADS},
+        {"effect": "deny", "commands": ["exec rm *", "shell"]},
+        {"effect": "warn", "commands": ["subsystem *"]},
+    )
+    approvals = guard.approvals = Approvals(Clock(), Limits(), iter("abcdefgh").__next__)  # type: ignore[arg-type] # a part
+    for number, text in enumerate(("UPDATE t SET a = 1", "UPDATE payroll SET a = 1", "TABLE payroll"), 1):
+        assert isinstance(asked(guard, text, number=number), Pending)
+    assert isinstance(asked(guard, "exec id", action=Action.RUN, number=4), Pending)
+    assert [each.rule and each.rule.votes_min for each in approvals.waiting()] == [None, 2, 2, 2]
+    assert approvals.decide("a", True, "") and not approvals.decide("b", True, "")
+    assert isinstance(asked(guard, "exec rm x", action=Action.RUN), Refuse)
+    assert isinstance(asked(guard, "shell", action=Action.RUN), Refuse)
+    warned = asked(guard, "subsystem sftp", action=Action.RUN)
+    assert isinstance(warned, Allow) and "subsystem sftp" in warned.warning
+    assert asked(guard, "exec rm x", action=Action.REQUEST) == Allow()
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"effect": "deny", "kinds": ["DROP"], "approvers": LEADS}, "approvers belong to the effect approve"),
+        ({"effect": "approve", "kinds": ["DROP"], "commands": ["shell"]}, "commands are of SSH, and stand alone"),
+        ({"effect": "limit", "rows_max": 1, "commands": ["shell"]}, "commands are of SSH, and stand alone"),
+        ({"effect": "approve", "kinds": ["DROP"], "approvers": {"roles": ["boss"]}}, "the role 'boss', which policy"),
+    ],
+)
+def test_approvers_and_commands_in_the_wrong_place_are_mistakes(table: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        rules(table)
 
 
 def test_a_bound_holds_for_queries_that_stand_elsewhere() -> None:

@@ -20,7 +20,7 @@ from hoopproxy.registry import ROLES as INTERFACES
 from hoopproxy.registry import Addons, build, protocols
 from hoopproxy.residency.zones import Zones
 from hoopproxy.scheduler import TwistedScheduler
-from hoopproxy.settings import Limits, ListenerSettings
+from hoopproxy.settings import Limits, ListenerSettings, StoreSettings
 
 SOURCE = """
 from pathlib import Path
@@ -183,6 +183,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Probe]:
         targets=MappingProxyType({"ledger": target}),
         policy=Policy("r", (), (), ()),
         zones=cast(Zones, None),
+        store=StoreSettings(None, tmp_path / "store.db", 30.0),
     )
     made = Probe(packages, config)
     made.settings()

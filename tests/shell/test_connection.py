@@ -25,9 +25,9 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
-from hoopproxy.connection import LULL_S, Connection, connect
+from hoopproxy.connection import Connection, connect
 from hoopproxy.errors import ProtocolViolation, UpstreamUnreachable
-from hoopproxy.flow import STREAM_BYTES
+from hoopproxy.flow import LULL_S, LULL_S_MAX, STREAM_BYTES, TARGET_S_MAX
 from hoopproxy.model import Endpoint, Side
 from hoopproxy.rooms import IConnection
 from hoopproxy.scheduler import TwistedScheduler
@@ -205,6 +205,32 @@ def test_close_flushes_ends_reading_and_cuts_off_a_peer_that_does_not_take_it() 
     assert not memory.transport.disconnected
     memory.clock.advance(LIMITS.drain_s_max)
     assert memory.transport.disconnected
+
+
+@pytest.mark.parametrize(("side", "limit_s"), [(Side.CLIENT, 2.0), (Side.SERVER, TARGET_S_MAX)])
+def test_who_is_dismissed_is_cut_off_much_sooner(side: Side, limit_s: float) -> None:
+    memory = Memory(drain_s_max=10.0, goodbye_s_max=2.0)
+    memory.connection.side = side
+    memory.connection.send(b"bye")
+    memory.connection.dismiss()
+    memory.connection.close()
+    memory.clock.advance(limit_s - 0.01)
+    assert memory.transport.value() == b"bye" and memory.transport.disconnecting
+    assert not memory.transport.disconnected
+    memory.clock.advance(0.02)
+    assert memory.transport.disconnected
+
+
+def test_who_is_dismissed_and_sends_on_and_on_hears_an_end_all_the_same() -> None:
+    memory = Memory(drain_s_max=10.0)
+    memory.connection.close()
+    memory.connection.dismiss()
+    waited_s = 0.0
+    while not memory.transport.disconnecting:
+        memory.connection.dataReceived(b"on and on")
+        memory.clock.advance(LULL_S / 4)
+        waited_s += LULL_S / 4
+    assert LULL_S < waited_s <= LULL_S_MAX + LULL_S / 4
 
 
 # Over loopback --------------------------------------------------------------------------------------------------------

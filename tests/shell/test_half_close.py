@@ -11,7 +11,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
-from hoopproxy.connection import LULL_S, Connection
+from hoopproxy.connection import Connection
+from hoopproxy.flow import LULL_S
 from hoopproxy.settings import Limits
 from hoopproxy.sockets import unconfirmed_bytes
 from tests.conftest import Spin

@@ -12,10 +12,10 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from hoopproxy.connection import LULL_S, Connection
+from hoopproxy.connection import Connection
 from hoopproxy.disk.authority import make_authority
 from hoopproxy.errors import Refused
-from hoopproxy.flow import LINGER_S_MAX
+from hoopproxy.flow import LINGER_S_MAX, LULL_S
 from hoopproxy.hands import in_thread
 from hoopproxy.model import Side
 from hoopproxy.scheduler import TwistedScheduler

@@ -1,5 +1,7 @@
 """Time and concurrency: what is cancelled is cancelled inside, awaited, and never lost silently."""
 
+import subprocess
+import sys
 from collections.abc import Awaitable
 from typing import Any
 
@@ -76,6 +78,27 @@ def test_it_is_what_the_interfaces_say(scheduler: TwistedScheduler) -> None:
 def test_on_a_test_clock_all_time_is_its_time(clock: Clock, scheduler: TwistedScheduler) -> None:
     clock.advance(12.5)
     assert scheduler.now_s() == scheduler.monotonic_s() == 12.5
+
+
+TIMER = """
+import time
+went_back_s = 0.0
+wall = time.time
+time.time = lambda: wall() - went_back_s
+from twisted.internet import reactor
+from hoopproxy.scheduler import TwistedScheduler, keep_time
+keep_time(reactor)
+scheduler = TwistedScheduler(reactor)
+before_s = scheduler.now_s()
+reactor.callLater(0.2, reactor.stop)
+went_back_s = 3600.0
+reactor.run()
+assert -3600 < scheduler.now_s() - before_s < -3500, "the wall's clock was not set back"
+"""
+
+
+def test_a_timer_does_not_wait_for_a_wall_clock_that_was_set_back() -> None:
+    subprocess.run([sys.executable, "-c", TIMER], check=True, timeout=60)
 
 
 def test_sleep_lasts_as_long_as_said_and_leaves_no_timer_when_cancelled(

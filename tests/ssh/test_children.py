@@ -140,8 +140,8 @@ def test_unknown_and_forbidden_places_are_refused_alike_while_the_session_lives(
             client.opened(open_forward(7, host, int(port)))
         sentence, _, session = str(refused.value).partition(" (session ")
         assert sentence == (
-            f"You have no access to target '{host}:{port}', or there is no such target; check the names, or ask the "
-            "owner of the data for a grant."
+            f"You have no access to target '{host}:{port}', or there is no such target; check the names, or ask for "
+            f"access: hoopproxy access request {host}:{port} --for 1h --reason TEXT."
         )
         assert noted(stand, "denied", session_id=session.rstrip(")"))["reason"] == "grant"
         channel = client.opened(open_session(1))

@@ -103,7 +103,7 @@ def test_what_is_unknown_and_what_is_forbidden_answer_alike(stand: SshStand, use
         assert (ran.out, ran.code) == (b"", 255)
         names = f"'{target}' as account '{account}'" if account else f"'{target}'"
         assert f"You have no access to target {names}, or there is no such target".encode() in ran.err
-        return re.sub(rb"[0-9a-f]{20}|\S+@|port \d+|" + re.escape(names.encode()), b"-", ran.err)
+        return re.sub(rb"[0-9a-f]{20}|\S+@|port \d+|request \S+|" + re.escape(names.encode()), b"-", ran.err)
 
     assert answer("ada", user) == answer("nobody", "app+shell" if "+" in user else "shell")
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hoopproxy.events import Copied, Faulted, Forward, Rows, Statement
 from hoopproxy.model import Side
+from hoopproxy.relay.quota import Quota
 from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres import requests
 from hoopproxy.wire.postgres.framing import message
@@ -180,3 +181,39 @@ def test_an_error_of_the_server_lets_the_client_go_on() -> None:
 
 def joined(*parts: bytes) -> bytes:
     return b"".join(parts)
+
+
+# A ration, which several connections share ----------------------------------------------------------------------------
+
+
+def rationed(quota: Quota) -> Rig:
+    def forward(statement: Statement) -> Forward:
+        return Forward(statement.text, ration=quota.ration)
+
+    return Rig(wire=machine(), forward=forward)
+
+
+def test_connections_share_a_ration_and_its_sentence_ends_the_result_that_finds_it_used_up() -> None:
+    quota = Quota(rows_max=4, bytes_max=None)
+    one, other = rationed(quota), rationed(quota)
+    assert one.talk(query("select products")).endswith(ROWS[2] + command_complete("SELECT 3") + IDLE)
+    shown = other.talk(query("select products"))
+    assert shown == PRODUCTS + ROWS[0] + error(quota.sentence, "54000") + IDLE
+    assert (quota.rows, quota.rows_left) == (4, 0)
+
+
+def test_a_ration_ends_portions_and_copies() -> None:
+    quota = Quota(rows_max=2, bytes_max=None)
+    rig = rationed(quota)
+    rig.talk(query("begin"), parse("select products") + requests.Bind("p", "").encode() + SYNC)
+    for row in ROWS[:2]:
+        assert rig.talk(requests.execute("p", 1) + SYNC) == row + message(b"s") + IN_BLOCK
+    assert rig.talk(requests.execute("p", 1) + SYNC) == error(quota.sentence, "54000") + FAILED
+    assert rig.talk(query("rollback")).endswith(IDLE)
+    assert rationed(Quota(rows_max=0, bytes_max=None)).talk(query("copy out")).count(b"54000") == 1
+
+
+def test_what_follows_a_rationed_result_waits_for_its_end() -> None:
+    rig = rationed(Quota(rows_max=1, bytes_max=None))
+    rig.talk(prepared("insert") + prepared("select products") + prepared("insert") + SYNC)
+    assert rig.server.executed == ["insert", "select products"]

@@ -157,6 +157,10 @@ class Peer:
             self._connection.send(TERMINATE)
             self._connection.close()
 
+    def dismiss(self) -> None:
+        self.close()
+        self._connection.dismiss()
+
     def abort(self) -> None:
         self._connection.abort()
 

@@ -210,5 +210,9 @@ class Watched:
         self.seen.is_closed = True
         self._frontend.close()
 
+    def dismiss(self) -> None:
+        self.seen.is_closed = True
+        self._frontend.dismiss()
+
     def abort(self) -> None:
         self._frontend.abort()

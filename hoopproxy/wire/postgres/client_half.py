@@ -196,7 +196,7 @@ class ClientHalf:
         match asking.request:
             case None:
                 draft.to_server.append(requests.raw_query(raw_text) if rewritten else message.raw)
-                self._queue.add(pending.Query(number, forward.edits, forward.rows_max))
+                self._queue.add(pending.Query(number, forward.edits, forward.rows_max, forward.ration))
             case requests.Parse() as request:
                 draft.to_server.append(replace(request, raw_text=raw_text).encode() if rewritten else message.raw)
                 prepared = Prepared(number, statement.text, text, forward.edits)
@@ -210,7 +210,7 @@ class ClientHalf:
                     self._queue.add(pending.Describe(number, portal, silent=True))
                 self._described = None
                 draft.to_server.append(message.raw)
-                self._queue.add(pending.Execute(number, change, portal, forward.rows_max))
+                self._queue.add(pending.Execute(number, change, portal, forward.rows_max, forward.ration))
                 text = portal.prepared.sent
         draft.records.append(Asked(statement, "" if text == statement.text else text))
 

@@ -26,7 +26,14 @@ class Draft:
         return not self.is_full
 
     def step(
-        self, ask: Ask | None, pause: frozenset[Side], ended: bool, is_amid: bool, is_idle: bool, interrupts: bool
+        self,
+        ask: Ask | None,
+        pause: frozenset[Side],
+        ended: bool,
+        is_amid: bool,
+        is_idle: bool,
+        is_at_rest: bool,
+        interrupts: bool,
     ) -> Step:
         """The finished step."""
         return Step(
@@ -39,5 +46,6 @@ class Draft:
             ended=ended,
             is_amid=is_amid,
             is_idle=is_idle,
+            is_at_rest=is_at_rest,
             interrupts=interrupts,
         )

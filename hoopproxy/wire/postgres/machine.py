@@ -88,7 +88,9 @@ class PostgresWire:
         self._broken = False
         pause = _CLIENT if full or self._client.left else _NOBODY
         interrupts = ask is None and not draft.is_full and self._server.wants_to_stop()
-        return draft.step(ask, pause, self._ended, self._server.is_amid, self._is_idle(), interrupts)
+        is_idle = self._is_idle()
+        is_at_rest = is_idle and not self._queue
+        return draft.step(ask, pause, self._ended, self._server.is_amid, is_idle, is_at_rest, interrupts)
 
     def _is_idle(self) -> bool:
         """A client that owes COPY data owes the next move, too."""

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hoopproxy.errors import ProtocolViolation
-from hoopproxy.events import Edit, Faulted
+from hoopproxy.events import Edit, Faulted, Ration
 from hoopproxy.settings import Limits
 from hoopproxy.wire.postgres.plans import Result
 from hoopproxy.wire.postgres.statements import Change, Portal, Prepared
@@ -31,10 +31,12 @@ class Pending:
 
 @dataclass(slots=True, eq=False)
 class Query(Pending):
-    """A simple query: any number of results, then ReadyForQuery. With `rows_max` no result may show more."""
+    """A simple query: any number of results, then ReadyForQuery. With `rows_max` no result may show more, and with a
+    `ration` none what is not left of that."""
 
     sent_edits: tuple[Edit, ...] = ()
     rows_max: int = 0
+    ration: Ration | None = None
     result: Result | None = None
 
     @property
@@ -98,11 +100,12 @@ class Describe(Pending):
 @dataclass(slots=True, eq=False)
 class Execute(Pending):
     """Answered by rows or a COPY, then CommandComplete, PortalSuspended or EmptyQueryResponse. With `rows_max` the
-    portal may show no more in all."""
+    portal may show no more in all, and with a `ration` nothing that is not left of that."""
 
     change: Change[Portal]
     portal: Portal
     rows_max: int = 0
+    ration: Ration | None = None
     result: Result | None = None
 
     @property
@@ -180,7 +183,7 @@ class Queue:
         """It was sent."""
         self._pending.append(pending)
         self.bytes_held += pending.bytes_held
-        if isinstance(pending, Query | Execute) and pending.rows_max:
+        if isinstance(pending, Query | Execute) and (pending.rows_max or pending.ration):
             self._bounded = pending
         if isinstance(pending, Query | Sync):
             self._executes = 0

@@ -31,6 +31,17 @@ def unexpected(kind: bytes, queue: Queue) -> ProtocolViolation:
     )
 
 
+def left_of(head: pending.Query | pending.Execute, left: int) -> int:
+    """How many rows the head may still show."""
+    return left if head.ration is None else min(left, head.ration.rows_left)
+
+
+def took(head: pending.Pending | None, rows: int) -> None:
+    """The head was shown so many more."""
+    if isinstance(head, pending.Query | pending.Execute) and head.ration is not None:
+        head.ration.take(rows)
+
+
 class Results:
     """The results of one connection. `muted`: one was refused, and the client hears nothing until ReadyForQuery.
     `runs_on`: the server may still be at work on one that was cut off."""
@@ -103,7 +114,7 @@ class Results:
         shape = self.begin(head, draft) if isinstance(head, Execute) else None
         if shape is not None:
             return shape
-        if head.result is not None and not head.result.left:
+        if head.result is not None and not left_of(head, head.result.left):
             self.cut_off(head, draft)
         if self.muted:
             cut = self.plans.counting.cut(buffer, 0)
@@ -111,12 +122,13 @@ class Results:
             raise unexpected(b"D", self._queue)
         else:
             result = head.result
-            cut = result.cutter.cut(self._within(result.left, buffer), result.recorded_left)
+            cut = result.cutter.cut(self._within(left_of(head, result.left), buffer), result.recorded_left)
             if cut.rows:
                 draft.to_client.append(cut.output)
                 draft.records.append(Rows(result.number, cut.output[: cut.marked], cut.rows, cut.cells_masked))
                 result.rows += cut.rows
                 result.left -= cut.rows
+                took(head, cut.rows)
                 result.recorded_left = max(0, result.recorded_left - cut.rows)
         del buffer[: cut.bytes_used]
         return cut.rows > 0
@@ -141,6 +153,7 @@ class Results:
             draft.records.append(Rows(result.number, b"", 1, row.cells_masked))
             result.rows += 1
             result.left -= 1
+            took(self._queue.head, 1)
 
     def _open_result(self) -> Result | None:
         head = self._queue.head
@@ -158,7 +171,8 @@ class Results:
     def cut_off(self, head: pending.Query | pending.Execute, draft: Draft) -> None:
         """The head has shown as much as it may, and there is more."""
         if not self.muted:
-            self.refuse(_TOO_MANY.format(head.rows_max), draft, messages.PROGRAM_LIMIT_EXCEEDED)
+            sentence = head.ration.sentence if head.ration else ""
+            self.refuse(sentence or _TOO_MANY.format(head.rows_max), draft, messages.PROGRAM_LIMIT_EXCEEDED)
             self._queue.cut_off = self.runs_on = True
 
     def refuse(self, sentence: str, draft: Draft, code: str = messages.INSUFFICIENT_PRIVILEGE) -> None:

@@ -19,7 +19,7 @@ from hoopproxy.wire.postgres.pending import Queue
 from hoopproxy.wire.postgres.pieces import LongRow, Passing, Through
 from hoopproxy.wire.postgres.plans import NO_LIMIT
 from hoopproxy.wire.postgres.requests import SYNC
-from hoopproxy.wire.postgres.results import Results, unexpected
+from hoopproxy.wire.postgres.results import Results, left_of, took, unexpected
 from hoopproxy.wire.postgres.statements import Book, Portal, Prepared, be_sure
 from hoopproxy.wire.postgres.terms import Terms
 from hoopproxy.wire.postgres.twins import Twins
@@ -88,19 +88,21 @@ class ServerHalf:
             if head is not None and head[0] == b"d":
                 if not self._copying:
                     raise unexpected(head[0], self._queue)
-                if not self._copy_left:
+                left = self._left_of_copy()
+                if not left:
                     self._cut_copy_off(draft)
-                size, count = self._copy_run()
+                    left = NO_LIMIT
+                size, count = self._copy_run(left)
                 if count:
                     self._results.show(self._inbox.take(size), draft)
                     self._copied += size - count * HEADER_BYTES
-                    self._copy_left -= count
+                    self._copy_took(count)
                     continue
                 if len(self._inbox.buffer) < head[1] <= self._terms.limits.chunk_bytes_max:
                     return None  # short ones go whole, so that the gateway can have a last word between them
                 self._passing = Through(head[1])
                 self._copied += head[1] - HEADER_BYTES
-                self._copy_left -= 1
+                self._copy_took(1)
                 continue
             held, self._held = self._held, None
             whole = held or self._inbox.next(bytes_max, "limits.statement_bytes_max")
@@ -273,12 +275,23 @@ class ServerHalf:
         assert isinstance(head, pending.Query | pending.Execute)
         return head.rows_max + (message.body[:1] == b"\1") if head.rows_max else NO_LIMIT
 
-    def _copy_run(self) -> tuple[int, int]:
-        """The bytes and number of the whole CopyData at the front that may be shown."""
+    def _left_of_copy(self) -> int:
+        head = self._queue.head
+        if self._results.muted or not isinstance(head, pending.Query | pending.Execute):
+            return self._copy_left
+        return left_of(head, self._copy_left)
+
+    def _copy_took(self, count: int) -> None:
+        self._copy_left -= count
+        if not self._results.muted:
+            took(self._queue.head, count)
+
+    def _copy_run(self, left: int) -> tuple[int, int]:
+        """The bytes and number of the whole CopyData at the front, `left` at most."""
         buffer = self._inbox.buffer
         size, count = run_of(_COPY_DATA, buffer)
-        if count > self._copy_left:
-            size, count = 0, self._copy_left
+        if count > left:
+            size, count = 0, left
             for _ in range(count):
                 size += 1 + int.from_bytes(buffer[size + 1 : size + HEADER_BYTES])
         return size, count

@@ -270,6 +270,25 @@ def test_an_answer_to_half_an_upload_ends_it_without_an_error() -> None:
     assert target.reset(theirs) == ErrorCodes.CANCEL and rig.step.is_idle
 
 
+@pytest.mark.parametrize("body", [None, b"", b"half"])
+def test_an_answer_that_comes_along_with_a_reset_is_passed_on_without_one(body: bytes | None) -> None:
+    """A target that wants no more of an upload says so right behind its answer (RFC 9113 §8.1), and clients of the
+    gateway that would lose both (curl 7.88) are sent the answer alone, whenever they end what they send."""
+    rig = rig_h2()
+    client, target = H2Client(rig), H2Target(rig)
+    stream = client.ask(POST, body, ends=False)
+    ((theirs, _),) = target.requests()
+    target.h2.send_headers(theirs, [(":status", "307"), ("content-length", "10")])
+    target.h2.send_data(theirs, b"Elsewhere.", end_stream=True)
+    target.h2.reset_stream(theirs, ErrorCodes.NO_ERROR)
+    target.flush()
+    client.hear()
+    client.h2.send_data(stream, b"twenty bytes of body", end_stream=True)
+    client.flush()
+    assert client.head(stream)[":status"] == "307" and client.body(stream) == b"Elsewhere." and client.ended(stream)
+    assert client.reset(stream) is None and client.goaway() is None and rig.step.is_idle
+
+
 def test_what_the_target_takes_back_is_told() -> None:
     rig = rig_h2()
     client, target = H2Client(rig), H2Target(rig)
