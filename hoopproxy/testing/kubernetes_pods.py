@@ -141,7 +141,13 @@ class PodProcess:
                 with suppress(TimeoutError):
                     _resize(master, await asyncio.wait_for(self._size.get(), SIZE_S_MAX))
                 process = await asyncio.create_subprocess_exec(
-                    "setsid", "--ctty", *command, stdin=slave, stdout=slave, stderr=slave, env=self._environment
+                    # A container begins with no signal ignored, however we were started.
+                    *("setsid", "--ctty", "env", "--default-signal=INT,QUIT"),
+                    *command,
+                    stdin=slave,
+                    stdout=slave,
+                    stderr=slave,
+                    env=self._environment,
                 )
             finally:
                 os.close(slave)
