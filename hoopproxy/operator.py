@@ -4,11 +4,11 @@ The kernel vouches for the operator, the log notes each step. He approves nothin
 `hoopproxy.control` carries requests here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from hoopproxy.access.request import NotPossible
+from hoopproxy.access.request import AccessRequest, NotPossible
 from hoopproxy.access.steps import AccountStep, Appointed, Disabled, Dismissed, Enabled, LetIn, account_key, account_of
 from hoopproxy.commands import OPERATOR
 from hoopproxy.control.lines import ControlError
@@ -63,20 +63,26 @@ class Operator:
 
     async def show(self, arguments: Mapping[str, Any]) -> Answer:
         """One request."""
-        office = self._gateway.office
-        try:
-            request = await office.find(str(arguments.get("id", "")), None)
-        except NotPossible as why:
-            raise ControlError(str(why)) from why
-        return {"request": shown(request, office.link(request))}
+        return await self._shown(self._gateway.office.find(_id(arguments), None))
 
     async def revoke(self, arguments: Mapping[str, Any]) -> Answer:
         """Take access away; its sessions end."""
-        request_id, why = str(arguments.get("id", "")), str(arguments.get("reason", ""))
+        return await self._shown(self._gateway.office.revoke(OPERATOR, _id(arguments), _why(arguments)))
+
+    async def suspend(self, arguments: Mapping[str, Any]) -> Answer:
+        """Take access away for the time being; its sessions end."""
+        return await self._shown(self._gateway.office.suspend(OPERATOR, _id(arguments), _why(arguments)))
+
+    async def resume(self, arguments: Mapping[str, Any]) -> Answer:
+        """Give it back, as far as there is time left."""
+        return await self._shown(self._gateway.office.resume(OPERATOR, _id(arguments)))
+
+    async def _shown(self, work: Awaitable[AccessRequest]) -> Answer:
         try:
-            return {"request": shown(await self._gateway.office.revoke(OPERATOR, request_id, why))}
-        except NotPossible as no:
-            raise ControlError(str(no)) from no
+            request = await work
+        except NotPossible as why:
+            raise ControlError(str(why)) from why
+        return {"request": shown(request, self._gateway.office.link(request))}
 
     async def account(self, arguments: Mapping[str, Any]) -> Answer:
         """Disable or enable an account, appoint or dismiss an administrator."""
@@ -110,25 +116,18 @@ class Operator:
         identity = Identity(issuer, subject, subject, frozenset(groups), until_s, "operator")
         return {"token": await IMintsTokens(mints[0]).mint(identity, mints[0].name), "until_s": until_s}
 
-    async def suspend(self, arguments: Mapping[str, Any]) -> Answer:
-        """Take access away for the time being; its sessions end."""
-        request_id, why = str(arguments.get("id", "")), str(arguments.get("reason", ""))
-        try:
-            return {"request": shown(await self._gateway.office.suspend(OPERATOR, request_id, why))}
-        except NotPossible as no:
-            raise ControlError(str(no)) from no
-
-    async def resume(self, arguments: Mapping[str, Any]) -> Answer:
-        """Give it back, as far as there is time left."""
-        try:
-            return {"request": shown(await self._gateway.office.resume(OPERATOR, str(arguments.get("id", ""))))}
-        except NotPossible as no:
-            raise ControlError(str(no)) from no
-
     async def accounts(self, arguments: Mapping[str, Any]) -> Answer:
         """All accounts of which something is said."""
         await self._gateway.office.catch_up()
         return {"accounts": [_account(each) for each in self._gateway.office.register.accounts.values()]}
+
+
+def _id(arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("id", ""))
+
+
+def _why(arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("reason", ""))
 
 
 def _account_named(arguments: Mapping[str, Any]) -> tuple[str, str]:
