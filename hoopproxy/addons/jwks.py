@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -48,6 +49,18 @@ class Signatures(JWSRegistry):
         super().__init__(algorithms=allowed, strict_check_header=False)
         self.algorithms = SIGNATURES
         self.max_header_length = HEADER_BYTES_MAX
+
+    def sign(self, header: dict[str, Any], claims: dict[str, Any], key: Key) -> str:
+        """A signed JWT. @raise JoseError"""
+        return jwt.encode(header, claims, key, None, self)
+
+    def extract(self, token: bytes) -> jws.CompactSignature:
+        """A token taken apart; nothing of it is believed yet. @raise JoseError, ValueError"""
+        return jws.extract_compact(token, None, self)
+
+    def validates(self, signed: jws.CompactSignature, key: Key) -> bool:
+        """Whether it bears that key's signature. @raise JoseError"""
+        return jws.validate_compact(signed, key, None, self)
 
 
 class KeysUnavailable(Exception):

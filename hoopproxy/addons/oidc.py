@@ -202,7 +202,7 @@ class OidcAuthenticator:
         key = await self._keys.find(kid, algorithm)
         if key is None:
             raise _Invalid(f"the issuer publishes no key {kid!r:.60} for {algorithm}")
-        if not jws.validate_compact(token.signed, key, registry=self._algorithms):
+        if not self._algorithms.validates(token.signed, key):
             raise _Invalid("the signature is wrong")
 
     def _identity(self, claims: Mapping[str, Any], is_access_token: bool) -> Identity:
@@ -273,7 +273,7 @@ def _parse(text: str, bytes_max: int, algorithms: Signatures) -> _Token:
     if not text.isascii() or len(text) > bytes_max:
         raise _Invalid(f"it is no ASCII text of up to {bytes_max} bytes")
     try:
-        signed = jws.extract_compact(text.encode(), registry=algorithms)
+        signed = algorithms.extract(text.encode())
         claims = orjson.loads(signed.payload)
     except (ValueError, TypeError, RecursionError) as why:
         raise _Invalid("it is no JWT") from why

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from joserfc import jws, jwt
+from joserfc import jws
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import OKPKey
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
@@ -96,7 +96,7 @@ class SignedIn:
             "by": authenticator,
         }
         header = {"alg": "EdDSA", "typ": KIND, "kid": self._key.kid}
-        token = jwt.encode(header, claims, self._key, registry=_ED25519)
+        token = _ED25519.sign(header, claims, self._key)
         if len(token) > TOKEN_BYTES_MAX:
             raise Refused(
                 "You are in more groups than a token can hold; tell the operator of the gateway.",
@@ -134,7 +134,7 @@ class SignedIn:
             raise _Invalid("no token was minted here yet")
         if set(signed.headers()) != {"alg", "typ", "kid"} or signed.headers()["kid"] != self._key.kid:
             raise _Invalid("it is of another key")
-        if not jws.validate_compact(signed, self._key, registry=_ED25519):
+        if not _ED25519.validates(signed, self._key):
             raise _Invalid("the signature is wrong")
         claims: Mapping[str, Any] = orjson.loads(signed.payload)
         wanted: ClaimsOption = {"essential": True, "value": self._issuer}
@@ -160,7 +160,7 @@ def _parsed(text: str) -> jws.CompactSignature | None:
     if not text.isascii() or len(text) > TOKEN_BYTES_MAX or text.count(".") != 2:
         return None
     try:
-        signed = jws.extract_compact(text.encode(), registry=_ED25519)
+        signed = _ED25519.extract(text.encode())
         return signed if signed.headers().get("typ") == KIND else None
     except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
         return None

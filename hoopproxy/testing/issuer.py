@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from joserfc import jwt
 from joserfc.jwk import ECKey, Key, KeyParameters, KeySet, OKPKey, RSAKey
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -106,7 +105,7 @@ class Issuer:
         }
         header = {"alg": _algorithm(key), "kid": key.kid}
         chosen = {name: value for name, value in named.items() if value is not None}
-        return jwt.encode(header, chosen, key, registry=Signatures([_algorithm(key)]))
+        return Signatures([_algorithm(key)]).sign(header, chosen, key)
 
     def rotate(self) -> None:
         """A new key for each algorithm; the ones before stay published, so that their tokens live on."""

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from joserfc import jwt
 from joserfc.jwk import OKPKey
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -107,7 +106,7 @@ def forged(key: Any, *, header: dict[str, Any] | None = None, **changes: Any) ->
     }
     named = {"alg": "EdDSA", "typ": KIND, "kid": key.kid, **(header or {})}
     chosen = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(named, chosen, key, registry=Signatures(["EdDSA"]))
+    return Signatures(["EdDSA"]).sign(named, chosen, key)
 
 
 def own(key_file: Path) -> OKPKey:
